@@ -1,0 +1,1 @@
+"""Measurements of the codec and its peers."""

@@ -1,0 +1,82 @@
+"""What every decoder architecture offers to the codec: one small interface.
+
+Paper symbols: v is `latent`, B is `basis`, phi is `coeffs`, r (the paper's k) is `rank`; frame t is decoded
+from v + B phi_t (LRM-Functa, equation in section 2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Progress = Callable[[float, str], None]
+"""Called with the fraction done (0 to 1) and a short label; may raise to interrupt."""
+
+Components = Mapping[int, bytes]
+"""Entropy-coded payloads of one segment by component id (`formats.container.Component`)."""
+
+
+@dataclass(frozen=True)
+class FittedSegment:
+    """Floats fitted to one segment (T, H, W), ordered so that the first components matter most.
+
+    Attributes
+    ----------
+    latent : ndarray, float32
+        v: a picture (H, W) for the spatial decoder, a vector (d,) for the SIREN.
+    basis : ndarray, float32, or None
+        B: pictures (r, H, W) when the clip carries its own basis; None when the pack holds it.
+    coeffs : ndarray, (T, r) float64
+        phi, one row per frame.
+    frames : ndarray, (T, H, W) uint8
+        The segment itself, kept for refits after quantization.
+    extra : mapping
+        Whatever else the architecture wants to find again in `code` (statistics, caches).
+    """
+
+    latent: NDArray[np.float32]
+    basis: NDArray[np.float32] | None
+    coeffs: NDArray[np.float64]
+    frames: NDArray[np.uint8]
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RestoredSegment:
+    """What a reader has after dequantizing one segment; shapes as in `FittedSegment`."""
+
+    latent: NDArray[np.float32]
+    basis: NDArray[np.float32] | None
+    coeffs: NDArray[np.float64]
+    size: tuple[int, int]  # (H, W) of the coded frames
+
+
+class Decoder(Protocol):
+    """A frozen decoder. Instances hold no state of a clip."""
+
+    arch_id: int
+    """Frozen id written to every file; see `decoders.registry`."""
+
+    def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
+        """Largest rank that a segment of `frame_count` frames of (H, W) can use."""
+
+    def fit(self, frames: NDArray[np.uint8], max_rank: int, seed: int, progress: Progress) -> FittedSegment:
+        """Fit latent, basis and coefficients of frames (T, H, W) with the decoder frozen."""
+
+    def code(self, fitted: FittedSegment, rank: int, q: int) -> Components:
+        """Quantize and entropy code the first `rank` components at quantizer index `q` (0 finest to 255).
+
+        Coefficients are refitted on the quantized latent and basis before they are quantized themselves.
+        """
+
+    def restore(self, components: Components, frame_count: int, size: tuple[int, int],
+                rank: int, q: int) -> RestoredSegment:
+        """Undo `code`; raises FormatError on payloads that do not decode to the promised shapes."""
+
+    def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
+               size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+        """Frames (n, H, W), gray levels in [0, 1], for coefficient rows (n, r); `size` defaults to the coded one."""

@@ -1,0 +1,1 @@
+"""Shipped decoder packs: one folder each, weights.safetensors beside card.json."""

@@ -1,0 +1,1 @@
+"""Training of shared decoder networks (torch)."""
