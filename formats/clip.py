@@ -57,7 +57,9 @@ class Clip:
         object.__setattr__(self, "times_s", times)
 
     @classmethod
-    def from_fps(cls, frames: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any] | None = None) -> Clip:
+    def from_fps(
+        cls, frames: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any] | None = None
+    ) -> Clip:
         """Build a clip of evenly spaced frames at `fps` > 0 frames a second."""
         return cls(frames, uniform_times(len(frames), fps), metadata or {})
 

@@ -1,0 +1,432 @@
+r"""Multi-frame ultrasound DICOM in and out. Needs the optional package pydicom.
+
+Reading keeps technical facts only (modality, pixel spacing, transfer syntax), never a patient's data. Writing
+makes a new object, a Multi-frame Grayscale Byte Secondary Capture, with new UIDs and without a patient. It
+says BurnedInAnnotation YES: the standard demands an answer, and text in the picture cannot be ruled out.
+
+References are to DICOM PS3.3 and PS3.5, 2024.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import iter_pixels
+from pydicom.tag import Tag
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MPEGTransferSyntaxes,
+    generate_uid,
+)
+from pydicom.valuerep import format_number_as_ds
+
+from lrmcodec.formats.clip import DEFAULT_FPS, Clip, uniform_times
+from lrmcodec.formats.errors import ClipError, LrmError, OutputError
+from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
+from lrmcodec.formats.images import decode_picture
+from lrmcodec.formats.stream import decode_track
+from lrmcodec.formats.timing import UNKNOWN_RATE, even_rate, times_from_stamps
+
+MULTIFRAME_GRAYSCALE_BYTE_SC = UID("1.2.840.10008.5.1.4.1.1.7.2")
+
+FRAME_TIME = Tag(0x0018, 0x1063)
+FRAME_TIME_VECTOR = Tag(0x0018, 0x1065)
+
+STILL_DECODERS = {
+    "1.2.840.10008.1.2.4.50": "mjpeg",  # JPEG baseline
+    "1.2.840.10008.1.2.4.51": "mjpeg",  # JPEG extended
+    "1.2.840.10008.1.2.4.57": "mjpeg",  # JPEG lossless
+    "1.2.840.10008.1.2.4.70": "mjpeg",  # JPEG lossless, first-order prediction
+    "1.2.840.10008.1.2.4.80": "jpegls",  # JPEG-LS lossless
+    "1.2.840.10008.1.2.4.81": "jpegls",  # JPEG-LS near-lossless
+    "1.2.840.10008.1.2.4.90": "jpeg2000",  # JPEG 2000 lossless
+    "1.2.840.10008.1.2.4.91": "jpeg2000",  # JPEG 2000
+}
+"""FFmpeg decoders for transfer syntaxes that pydicom cannot decode with the packages at hand."""
+
+_MORE_DECODERS = "More decoders come with: pip install python-gdcm 'pylibjpeg[all]'"
+
+MAX_PIXEL_BYTES = 0xFFFFFFFE
+MAX_VECTOR_BYTES = 0xFFFE
+"""Lengths that explicit VR little endian can express (PS3.5 section 7.1.2)."""
+
+CENTIMETER = 3
+"""Code of centimeters in the regions of an ultrasound picture (PS3.3 section C.8.5.5.1.15)."""
+
+
+def read_dicom(path: str | Path, *, gray: bool = False) -> Clip:
+    """Read one DICOM file; see `collect_dicom`, and `lrmcodec.formats.video.read_clip` for the rest."""
+    with FrameCollector(str(path), gray=gray) as collector:
+        return collect_dicom(Path(path), collector)
+
+
+def collect_dicom(path: Path, collector: FrameCollector, progress: Progress | None = None) -> Clip:
+    """Read all frames of a DICOM file into `collector`.
+
+    Pictures of up to 8 bits keep their stored levels (MONOCHROME1 inverted). Deeper ones are shown through
+    their first VOI window, after the modality rescale. Times come from FrameTime or FrameTimeVector, as the
+    FrameIncrementPointer says, else from CineRate, RecommendedDisplayFrameRate or the video stream.
+
+    Returns
+    -------
+    Clip
+        With `source`, `modality`, `transfer_syntax`, `photometric`, `pixel_spacing_mm` [row, column],
+        `window` [center, width], `lossy_ratios` and `lossy_methods` in the metadata, where the file has them.
+
+    Raises
+    ------
+    ClipError
+        When the file is no DICOM, has no pixels, is damaged, needs a decoder that is missing, has more than 8
+        bits and no window, or contains color.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's may quote a patient's data
+        header = _header(path)
+        try:
+            times, notes = _collect(path, header, collector, progress)
+            frames = collector.finish()
+        except LrmError:
+            raise
+        except Exception as error:
+            # pydicom and its plugins raise errors of every kind on damaged pixels.
+            reason = f"{type(error).__name__}: {_first_line(error)}"
+            what = f"{path} holds pixels that cannot be decoded ({reason})."
+            hint = "Check that the file is complete and opens in a viewer."
+            if header.file_meta.TransferSyntaxUID.is_compressed:
+                hint += f" {_MORE_DECODERS}"
+            raise ClipError(what, hint) from error
+        facts = _facts(header, frames.shape)
+    return Clip(frames, times, {**facts, "warnings": [*collector.warnings, *notes]})
+
+
+def _header(path: Path) -> Dataset:
+    """Everything but the pixels."""
+    try:
+        # Some devices leave out the preamble: force, and see whether there is a picture.
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        if "Rows" not in header or "Columns" not in header:
+            what = f"{path} is no DICOM file with a picture."
+            raise ClipError(what, "Choose a multi-frame ultrasound file.")
+        if "TransferSyntaxUID" not in header.file_meta:
+            implicit, _ = header.original_encoding
+            syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+            header.file_meta.TransferSyntaxUID = syntax
+    except (LrmError, OSError):
+        raise
+    except Exception as error:
+        # The message is left out: it may quote a patient's data.
+        what = f"{path} is not a readable DICOM file ({type(error).__name__})."
+        raise ClipError(what, "Check that it is complete.") from error
+    return header
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+def _collect(path: Path, header: Dataset, collector: FrameCollector,
+             progress: Progress | None) -> tuple[NDArray[np.float64], list[str]]:
+    """Gather the frames; return their times in seconds and warnings."""
+    if header.file_meta.TransferSyntaxUID in MPEGTransferSyntaxes:
+        return _collect_video(path, header, collector, progress)
+    expected = int(header.get("NumberOfFrames") or 1)
+    for picture in _pictures(path, header, collector.name):
+        _add(picture, header, collector)
+        if progress and collector.count % 16 == 0:
+            progress(min(1.0, collector.count / expected), "reading")
+    times = _header_times(header, collector.count)
+    if times is None:
+        unknown = [UNKNOWN_RATE] if collector.count > 1 else []
+        return uniform_times(collector.count, DEFAULT_FPS), unknown
+    return times, []
+
+
+def _collect_video(path: Path, header: Dataset, collector: FrameCollector,
+                   progress: Progress | None) -> tuple[NDArray[np.float64], list[str]]:
+    """Decode an MPEG transfer syntax: all fragments together are one video stream (PS3.5 section 8.2.5)."""
+    data = next(generate_frames(pydicom.dcmread(path, force=True).PixelData, number_of_frames=1))
+    track = decode_track(io.BytesIO(data), collector, progress)
+    times, warning = _header_times(header, collector.count), None
+    if times is None:
+        times, warning = times_from_stamps(track.stamps, track.tick, track.rates)
+    expected = int(header.get("NumberOfFrames") or 0)
+    if expected and expected != collector.count:
+        track.warnings.append(f"the file promises {expected} frames, {collector.count} could be decoded")
+    return times, [*track.warnings, *([warning] if warning else [])]
+
+
+def _pictures(path: Path, header: Dataset, name: str) -> Iterator[NDArray[Any]]:
+    """Yield decoded pictures: (H, W) stored values, or (H, W, 3) RGB."""
+    syntax = header.file_meta.TransferSyntaxUID
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if available:
+        with path.open("rb") as file:
+            has_preamble = file.read(132)[128:] == b"DICM"
+        # From the path pydicom reads frame by frame; without a preamble it needs the whole data set.
+        yield from iter_pixels(path if has_preamble else _complete(path, header))
+    elif syntax in STILL_DECODERS:
+        yield from _still_pictures(path, header, name)
+    else:
+        what = f"{name} is compressed as {syntax.name}, which cannot be decoded here."
+        raise ClipError(what, _MORE_DECODERS)
+
+
+def _complete(path: Path, header: Dataset) -> Dataset:
+    dataset = pydicom.dcmread(path, force=True)
+    dataset.file_meta = header.file_meta
+    return dataset
+
+
+def _still_pictures(path: Path, header: Dataset, name: str) -> Iterator[NDArray[np.uint8]]:
+    """Yield pictures that FFmpeg decodes: 8 bits, (H, W) or (H, W, 3) RGB."""
+    codec = STILL_DECODERS[header.file_meta.TransferSyntaxUID]
+    data = pydicom.dcmread(path, force=True).PixelData
+    for i, still in enumerate(generate_frames(data, number_of_frames=int(header.get("NumberOfFrames") or 1))):
+        picture = decode_picture(still, codec)
+        if picture is None or not _is_trusted(picture, codec):
+            what = f"{name}: frame {i} ({header.file_meta.TransferSyntaxUID.name}) cannot be decoded."
+            raise ClipError(what, _MORE_DECODERS)
+        if len(picture.format.components) == 1:
+            yield np.asarray(picture.to_ndarray(format="gray"), np.uint8)
+        elif header.PhotometricInterpretation == "RGB" and picture.format.name in ("yuv444p", "yuvj444p"):
+            # JPEG does not say what its components are, and FFmpeg guesses wrong here.
+            yield np.moveaxis(np.asarray(picture.to_ndarray(), np.uint8), 0, -1)
+        else:
+            yield np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _is_trusted(picture: Any, codec: str) -> bool:
+    """Whether FFmpeg's result is right: deep samples come out shifted, some color JPEG-LS comes out black."""
+    parts = picture.format.components
+    return all(part.bits <= 8 for part in parts) and (codec != "jpegls" or len(parts) == 1)
+
+
+def _add(picture: NDArray[Any], header: Dataset, collector: FrameCollector) -> None:
+    """Append one decoded picture as gray levels."""
+    kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
+    if kind == "PALETTE COLOR":
+        picture = apply_color_lut(picture, header)
+        if picture.dtype == np.uint16:
+            picture = (picture >> 8).astype(np.uint8)
+    if picture.ndim == 2:
+        levels = _levels(picture, header, collector.name)
+        collector.add(255 - levels if kind == "MONOCHROME1" else levels)
+    elif picture.dtype == np.uint8:
+        collector.add_rgb(picture[..., :3])
+    else:
+        raise ClipError(f"{collector.name} holds color of {header.BitsStored} bits.", "Convert it to 8 bits.")
+
+
+def _levels(stored: NDArray[Any], header: Dataset, name: str) -> Frame:
+    """Gray levels of stored values: all of them up to 8 bits, through the window beyond; never wrapped."""
+    bits, signed = int(header.BitsStored), int(header.get("PixelRepresentation") or 0)
+    if bits <= 8 and "ModalityLUTSequence" not in header:
+        low, high = (-(1 << bits >> 1), (1 << bits >> 1) - 1) if signed else (0, (1 << bits) - 1)
+        rising = (stored.astype(np.float64) - low) / max(1, high - low)
+        falls = float(header.get("RescaleSlope") or 1) < 0
+        return _to_bytes(1 - rising if falls else rising)
+    window = _window(header)
+    if window is None:
+        raise ClipError(f"{name} has {bits} bits a pixel and no window that says which levels to show.",
+                        "Convert it to 8 bits, or store WindowCenter and WindowWidth.")
+    function = str(header.get("VOILUTFunction") or "LINEAR")
+    return _to_bytes(_windowed(np.asarray(apply_modality_lut(stored, header), np.float64), *window, function))
+
+
+def _windowed(
+    values: NDArray[np.float64], center: float, width: float, function: str
+) -> NDArray[np.float64]:
+    """Brightness of values through a window, 0 black to 1 white before clipping (PS3.3 C.11.2.1)."""
+    if function == "SIGMOID":
+        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700))))
+    if function == "LINEAR_EXACT":
+        return (values - center) / width + 0.5
+    # A width of 1 is a step in the standard; the tiny slope below keeps it one.
+    return (values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5
+
+
+def _to_bytes(brightness: NDArray[np.float64]) -> Frame:
+    return np.rint(np.clip(brightness, 0, 1) * 255).astype(np.uint8)
+
+
+def _window(header: Dataset) -> tuple[float, float] | None:
+    """First VOI window (center, width), or None."""
+    center, width = _first_number(header, "WindowCenter"), _first_number(header, "WindowWidth")
+    return (center, width) if center is not None and width is not None and width > 0 else None
+
+
+def _first_number(header: Dataset, keyword: str) -> float | None:
+    values = _numbers(header, keyword)
+    return values[0] if values else None
+
+
+def _numbers(header: Dataset, keyword: str) -> list[float]:
+    """All numbers of an element; empty when it is missing or no number."""
+    value = header.get(keyword)
+    if value is None or value == "":
+        return []
+    try:
+        values = [float(v) for v in ([value] if isinstance(value, (str, float, int)) else value)]
+    except (TypeError, ValueError):
+        return []
+    return values if np.isfinite(values).all() else []
+
+
+def _header_times(header: Dataset, count: int) -> NDArray[np.float64] | None:
+    """Frame times in seconds as the header gives them, or None (PS3.3 C.7.6.5 and C.7.6.6)."""
+    steps = np.array(_numbers(header, "FrameTimeVector")[1:]) / 1000
+    pointer = header.get("FrameIncrementPointer")
+    frame_time = _first_number(header, "FrameTime") or 0.0
+    points_elsewhere = frame_time > 0 and pointer and FRAME_TIME_VECTOR not in np.atleast_1d(pointer)
+    if 1 < count == len(steps) + 1 and (steps > 0).all() and not points_elsewhere:
+        return np.concatenate([[0.0], np.cumsum(steps)])
+    if frame_time > 0:
+        return uniform_times(count, 1000 / frame_time)
+    for keyword in ("CineRate", "RecommendedDisplayFrameRate"):
+        rate = _first_number(header, keyword)
+        if rate is not None and rate > 0:
+            return uniform_times(count, rate)
+    return None
+
+
+def _facts(header: Dataset, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Technical facts for the metadata; a list of what is taken, so that nothing about a patient can be."""
+    facts: dict[str, Any] = {
+        "source": "dicom",
+        "modality": str(header.get("Modality", "")),
+        "transfer_syntax": str(header.file_meta.TransferSyntaxUID.name),
+        "photometric": str(header.get("PhotometricInterpretation", "")),
+    }
+    spacing = _spacing_mm(header)
+    if spacing is not None:
+        scales = int(header.Rows) / shape[1], int(header.Columns) / shape[2]  # not 1 when resized
+        facts["pixel_spacing_mm"] = [spacing[0] * scales[0], spacing[1] * scales[1]]
+    window = _window(header)
+    if window is not None:
+        facts["window"] = list(window)
+    ratios = _numbers(header, "LossyImageCompressionRatio")
+    if ratios:
+        facts["lossy_ratios"] = ratios
+    methods = header.get("LossyImageCompressionMethod")
+    if methods:
+        facts["lossy_methods"] = [methods] if isinstance(methods, str) else [str(m) for m in methods]
+    return facts
+
+
+def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
+    """Millimeters between rows and between columns, from the image or its first region in centimeters."""
+    spacing = _numbers(header, "PixelSpacing")
+    if len(spacing) == 2:
+        return spacing[0], spacing[1]
+    for region in header.get("SequenceOfUltrasoundRegions") or []:
+        units = region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection")
+        across, down = _first_number(region, "PhysicalDeltaX"), _first_number(region, "PhysicalDeltaY")
+        if units == (CENTIMETER, CENTIMETER) and across and down:
+            return abs(down) * 10, abs(across) * 10
+    return None
+
+
+def write_dicom(path: Path, output: Output) -> None:
+    """Write a Multi-frame Grayscale Byte Secondary Capture, uncompressed, explicit VR little endian.
+
+    It is marked DERIVED and lossy, with "LRMCODEC" appended to the compression methods, and
+    `metadata["lossy_ratio"]`, where given, to the ratios. `metadata["pixel_spacing_mm"]` is kept.
+
+    Raises
+    ------
+    OutputError
+        When the frames pass 4 GiB, or irregular times need more room than the format has.
+    """
+    size = len(output.times_s) * output.height * output.width
+    if size > MAX_PIXEL_BYTES:
+        what = f"{size} bytes of frames are more than DICOM can hold."
+        raise OutputError(what, "Choose .mkv, or shorten the clip.")
+    dataset = _secondary_capture(output)
+    _put_times(dataset, output.times_s)
+    with path.open("wb") as file:
+        pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        # The pixels are the last element; written here frame by frame, they need no memory.
+        file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, size + size % 2))
+        for frame in output.frames:
+            file.write(np.ascontiguousarray(frame).data)
+        file.write(b"\0" * (size % 2))
+
+
+def _secondary_capture(output: Output) -> Dataset:
+    """Every element but the pixels and times; those that name a patient or a study are present and empty."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = MULTIFRAME_GRAYSCALE_BYTE_SC
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SOPClassUID = MULTIFRAME_GRAYSCALE_BYTE_SC
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(dataset, keyword, generate_uid(prefix="2.25."))
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+                    "StudyID", "AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "InstanceNumber",
+                    "Laterality", "Manufacturer", "PatientOrientation"):
+        setattr(dataset, keyword, None)
+    dataset.Modality = "US"
+    dataset.ConversionType = "WSD"
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset.BurnedInAnnotation = "YES"
+    _put_pixel_module(dataset, output)
+    _put_lossiness(dataset, output.metadata)
+    return dataset
+
+
+def _put_pixel_module(dataset: Dataset, output: Output) -> None:
+    dataset.Rows, dataset.Columns = output.height, output.width
+    dataset.NumberOfFrames = len(output.times_s)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PresentationLUTShape = "IDENTITY"
+    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "US"
+    spacing = output.metadata.get("pixel_spacing_mm")
+    if spacing is not None:
+        dataset.PixelSpacing = [format_number_as_ds(float(s)) for s in spacing]
+
+
+def _put_lossiness(dataset: Dataset, metadata: Mapping[str, Any]) -> None:
+    """Append our step to the history of lossy compressions (PS3.3 C.7.6.1.1.5)."""
+    dataset.LossyImageCompression = "01"
+    dataset.LossyImageCompressionMethod = [*metadata.get("lossy_methods", []), "LRMCODEC"]
+    ratios = [*metadata.get("lossy_ratios", [])]
+    if "lossy_ratio" in metadata:
+        ratios.append(metadata["lossy_ratio"])
+    if ratios:
+        dataset.LossyImageCompressionRatio = [format_number_as_ds(float(ratio)) for ratio in ratios]
+
+
+def _put_times(dataset: Dataset, times_s: NDArray[np.float64]) -> None:
+    """Write FrameTime for even times, else a FrameTimeVector in ms, to 1 µs without adding up errors."""
+    rate = even_rate(times_s)
+    if rate is not None:
+        dataset.FrameTime = format_number_as_ds(float(Fraction(1000) / rate))
+        dataset.FrameIncrementPointer = FRAME_TIME
+        return
+    steps_us = np.diff(np.rint(times_s * 1e6), prepend=0.0)
+    vector = [f"{step / 1000:.3f}".rstrip("0").rstrip(".") for step in steps_us]
+    if sum(len(step) + 1 for step in vector) > MAX_VECTOR_BYTES:
+        raise OutputError(f"DICOM cannot hold {len(vector)} irregular frame times.", "Choose .mkv or .npz.")
+    dataset.FrameTimeVector = vector
+    dataset.FrameIncrementPointer = FRAME_TIME_VECTOR

@@ -1,0 +1,220 @@
+"""The front door for clips: read and write any supported kind, chosen by content and suffix."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec.formats import images, stream
+from lrmcodec.formats.atomic import atomic_path
+from lrmcodec.formats.clip import Clip, uniform_times
+from lrmcodec.formats.errors import ClipError, LrmError, OutputError
+from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
+
+_NO_PYDICOM = "DICOM files need pydicom, which is not installed."
+_NO_PYDICOM_HINT = "Install it with: pip install 'lrmcodec[dicom]'"
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    *,
+    gray: bool = False,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    progress: Progress | None = None,
+) -> Clip:
+    """Read a clip of any supported kind.
+
+    Kinds: avi, mp4, mov, mkv, webm, mpeg, gif, a folder of PNG pictures, npy, npz and DICOM. Frames are
+    counted by decoding. Above `frames.MEMORY_LIMIT_BYTES` they are a memory map of an unnamed temporary file.
+
+    Parameters
+    ----------
+    path : path
+        A file, or a folder of PNG pictures.
+    gray : bool
+        Turn color to gray instead of refusing it.
+    size : (int, int), optional
+        Height and width in pixels to resize the frames to.
+    fps : float, optional
+        Frames a second, replacing whatever times the clip says.
+    progress : callable, optional
+        Called with the fraction done (or None) and a word.
+
+    Returns
+    -------
+    Clip
+        `metadata` holds technical facts only; `metadata["warnings"]`, where present, is a list of sentences
+        about damage, assumed frame rates and small colored marks.
+
+    Raises
+    ------
+    ClipError
+        When the clip is missing, unreadable, damaged, empty, of changing size or contains color.
+    """
+    path = Path(path)
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ClipError(f"a frame rate of {fps} is not possible.", "Pass --fps a number above 0.")
+    try:
+        reader = _reader(path)
+        with FrameCollector(str(path), gray=gray, size=size) as collector:
+            clip = reader(path, collector, progress)
+    except (OSError, MemoryError, av.FFmpegError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise ClipError(f"{path} cannot be read: {reason}.", "Check the name and its permissions.") from error
+    return _finished(clip, fps)
+
+
+def _finished(clip: Clip, fps: float | None) -> Clip:
+    """Apply the caller's rate and leave out an empty list of warnings."""
+    metadata = dict(clip.metadata)
+    warnings = metadata.pop("warnings", [])
+    if fps is not None:
+        warnings = [text for text in warnings if not text.startswith("frame times")]
+    if warnings:
+        metadata["warnings"] = warnings
+    times = clip.times_s if fps is None else uniform_times(len(clip.frames), fps)
+    return Clip(clip.frames, times, metadata)
+
+
+def _reader(path: Path) -> Callable[[Path, FrameCollector, Progress | None], Clip]:
+    """Choose by what the file is; its name only decides for DICOM without the usual preamble."""
+    if path.is_dir():
+        return images.read_png_folder
+    with path.open("rb") as file:
+        head = file.read(132)
+    if not head:
+        raise ClipError(f"{path} is empty.", "Check that it was copied completely.")
+    if head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
+        read: Callable[[Path, FrameCollector, Progress | None], Clip] = _dicom(ClipError).collect_dicom
+        return read
+    if head.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
+        return images.read_npy
+    if head.startswith(b"PK\x03\x04") or path.suffix.lower() == ".npz":
+        return images.read_npz
+    return stream.read_video
+
+
+def _dicom(error: type[LrmError]) -> ModuleType:
+    """Import the DICOM module, which needs an optional package."""
+    try:
+        from lrmcodec.formats import dicom
+    except ImportError as missing:
+        raise error(_NO_PYDICOM, _NO_PYDICOM_HINT) from missing
+    return dicom
+
+
+def _write_dicom(path: Path, output: Output) -> None:
+    _dicom(OutputError).write_dicom(path, output)
+
+
+WRITERS: dict[str, Callable[[Path, Output], None]] = {
+    ".avi": stream.write_avi,
+    ".mkv": stream.write_mkv,
+    ".mp4": stream.write_mp4,
+    ".gif": stream.write_gif,
+    ".npy": images.write_npy,
+    ".npz": images.write_npz,
+    ".dcm": _write_dicom,
+    "": images.write_png_folder,
+}
+"""Writers by suffix; no suffix, or a path ending in "/", is a folder of PNG pictures."""
+
+
+def check_output_kind(path: str | os.PathLike[str]) -> str:
+    """Return the key of `WRITERS` for `path`, so that a wrong name is refused before a long computation.
+
+    Raises
+    ------
+    OutputError
+        When no writer knows the suffix.
+    """
+    suffix = "" if os.fspath(path).endswith(("/", os.sep)) else Path(path).suffix.lower()
+    if suffix not in WRITERS:
+        known = ", ".join(kind for kind in WRITERS if kind)
+        raise OutputError(f"{path}: clips of type {suffix} cannot be written.",
+                          f"Choose one of {known}, or a name without suffix for a folder of PNG pictures.")
+    return suffix
+
+
+def write_clip(clip: Clip, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Write a clip; see `write_frames`."""
+    blocks = (clip.frames[i : i + 64] for i in range(0, len(clip.frames), 64))
+    write_frames(path, blocks, clip.times_s, force=force, metadata=clip.metadata)
+
+
+def write_frames(
+    path: str | os.PathLike[str],
+    blocks: Iterator[NDArray[np.uint8]],
+    times_s: NDArray[np.float64],
+    *,
+    force: bool = False,
+    metadata: Any = None,
+) -> None:
+    """Write a clip that arrives in blocks, whole or not at all.
+
+    What each suffix keeps: avi, mkv (lossless FFV1), gif, PNG folder, npy, npz and dcm keep the pixels; mp4
+    (H.264) changes them by a level or so. mkv (1 ms), mp4 (1 µs), dcm (1 µs), npz and PNG folders keep
+    irregular times; gif rounds times to 10 ms; npy keeps none; avi refuses irregular ones.
+
+    Parameters
+    ----------
+    path : path
+        The output; its suffix decides the kind, see `WRITERS`.
+    blocks : iterator of ndarray, (n, H, W) uint8
+        The frames in order.
+    times_s : ndarray, (T,) float64
+        Strictly increasing frame times in seconds, the first one 0; T is the sum of all n.
+    force : bool
+        Replace an existing output.
+    metadata : mapping, optional
+        As in `Clip`; DICOM takes the pixel spacing and compression ratio from it.
+
+    Raises
+    ------
+    OutputError
+        When the kind is unknown, the output exists or cannot be written, or frames and times do not agree.
+    """
+    writer = WRITERS[check_output_kind(path)]
+    times = np.asarray(times_s, dtype=np.float64)
+    with atomic_path(path, force) as temporary:
+        frames = _checked(blocks, len(times))
+        first = next(frames, None)
+        if first is None:
+            _disagree(0, len(times))
+        height, width = first.shape
+        output = Output(_chain(first, frames), height, width, times, metadata or {})
+        writer(temporary, output)
+
+
+def _chain(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
+    yield first
+    yield from rest
+
+
+def _checked(blocks: Iterator[NDArray[np.uint8]], count: int) -> Iterator[Frame]:
+    """Give the frames one by one; their types, sizes and number are checked here for all writers."""
+    done, shape = 0, None
+    for block in blocks:
+        if block.ndim != 3 or block.dtype != np.uint8 or shape not in (None, block.shape[1:]):
+            what = f"not {block.shape} {block.dtype}"
+            raise OutputError(f"blocks of frames must be (n, H, W) uint8 of one size, {what}.")
+        shape = block.shape[1:]
+        done += len(block)
+        if done > count:
+            _disagree(done, count)
+        yield from block
+    if done != count:
+        _disagree(done, count)
+
+
+def _disagree(frames: int, times: int) -> NoReturn:
+    raise OutputError(f"{frames} frames do not agree with {times} frame times.")
