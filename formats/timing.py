@@ -1,80 +1,84 @@
-"""Frame times: from the integer time stamps of a container to seconds, and even rates as fractions."""
+"""Frame times to header fields and back: a rate where frames are even, microsecond ticks where they are not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.formats.clip import DEFAULT_FPS, uniform_times
+from lrmcodec.formats.entropy import decode_ints, encode_ints
+from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.varint import read_varint, write_varint
 
-EVEN_WITHIN_S = 1e-6
-"""Frame times are kept to a microsecond; a clip whose times are closer than that to an even grid is even."""
-
-UNKNOWN_RATE = f"frame times are unknown: {DEFAULT_FPS:g} frames a second are assumed"
-"""Warning of readers that find no frame rate."""
-
-BAD_STAMPS = "frame times are missing, repeated or out of order: {rate:g} frames a second are assumed"
-"""Warning of readers that find unusable time stamps."""
-
-MAX_DENOMINATOR = 100_000
+TICKS_PER_SECOND = 1_000_000
+MAX_TICKS = 1 << 40  # twelve days
+HALF_TICK_S = 0.5 / TICKS_PER_SECOND
+MAX_RATE_TERM = 1_000_000
+DEFAULT_RATE = Fraction(25)
 
 
-def even_rate(times_s: NDArray[np.float64]) -> Fraction | None:
-    """Frames a second of evenly spaced times as a simple fraction, or None when they are irregular.
+@dataclass(frozen=True)
+class Timing:
+    """How frame times stand in a file.
 
-    Parameters
+    Attributes
     ----------
-    times_s : ndarray, (T,) float64
-        Strictly increasing times in seconds, the first one 0. One frame counts as `DEFAULT_FPS`.
+    rate_num, rate_den : int
+        Frames a second as a fraction; 0 / 1 when frames are uneven.
+    payload : bytes
+        Content of the times component; empty when frames are even.
     """
-    if len(times_s) < 2:
-        return Fraction(DEFAULT_FPS)
-    rate = Fraction((len(times_s) - 1) / float(times_s[-1])).limit_denominator(MAX_DENOMINATOR)
-    if rate <= 0:
-        return None
-    grid = uniform_times(len(times_s), float(rate))
-    return rate if np.abs(times_s - grid).max() < EVEN_WITHIN_S else None
+
+    rate_num: int
+    rate_den: int
+    payload: bytes = b""
 
 
-def times_from_stamps(
-    stamps: Sequence[int | None], tick: Fraction, rates: Sequence[Fraction]
-) -> tuple[NDArray[np.float64], str | None]:
-    """Turn a container's time stamps into seconds from 0.
+def encode_times(times_s: NDArray[np.float64]) -> Timing:
+    """Choose the shortest form that keeps every time within half a microsecond."""
+    rate = _even_rate(times_s)
+    if rate is not None:
+        return Timing(rate.numerator, rate.denominator)
+    ticks = np.rint(times_s * TICKS_PER_SECOND).astype(np.int64)
+    gaps = np.diff(ticks)
+    unit = int(np.gcd.reduce(gaps))
+    gaps = gaps // unit
+    middle = int(np.median(gaps))
+    payload = write_varint(unit) + write_varint(middle) + encode_ints((gaps - middle)[None])
+    return Timing(0, 1, payload)
 
-    Containers round times to their tick (Matroska to 1 ms), so stamps that are a rounded even grid become
-    that grid again: rounding moves a time by less than one tick, hence the deviations of all frames from the
-    true grid span less than one tick. Irregular stamps stay, unusable ones are replaced by a grid.
 
-    Parameters
-    ----------
-    stamps : sequence of int or None
-        Presentation time stamps in ticks, in the order of the frames, at least one.
-    tick : Fraction
-        Seconds a tick.
-    rates : sequence of Fraction
-        Rates that the container claims, in frames a second, most trusted first; may be empty.
+def decode_times(timing: Timing, count: int) -> NDArray[np.float64]:
+    """Frame times in seconds (count,), from 0.
 
-    Returns
-    -------
-    times_s : ndarray, (T,) float64
-        Strictly increasing seconds, the first one 0.
-    warning : str or None
-        What had to be assumed.
+    Raises
+    ------
+    FormatError
+        When times do not increase or exceed the limit.
     """
-    count = len(stamps)
-    if count == 1:
-        return np.zeros(1), None
-    ticks = np.array([stamp if stamp is not None else -1 for stamp in stamps], np.int64)
-    if None in stamps or (np.diff(ticks) <= 0).any():
-        if not rates:
-            return uniform_times(count, DEFAULT_FPS), UNKNOWN_RATE
-        return uniform_times(count, float(rates[0])), BAD_STAMPS.format(rate=float(rates[0]))
-    ticks -= ticks[0]
-    for rate in rates:
-        deviation = ticks - np.arange(count) * float(1 / (rate * tick))
-        if np.ptp(deviation) < 1:
-            return uniform_times(count, float(rate)), None
-    return ticks.astype(np.float64) * float(tick), None
+    if timing.rate_num:
+        return np.arange(count, dtype=np.float64) * timing.rate_den / timing.rate_num
+    unit, offset = read_varint(timing.payload, 0, limit=MAX_TICKS)
+    middle, offset = read_varint(timing.payload, offset, limit=MAX_TICKS)
+    gaps = decode_ints(timing.payload[offset:], (1, count - 1))[0].astype(np.int64) + middle
+    if not len(gaps) or gaps.min() < 1 or unit * float(gaps.sum()) > MAX_TICKS:
+        raise FormatError("frame times do not increase or exceed twelve days.",
+                          "The file is damaged; get another copy.")
+    ticks = np.concatenate([[0], np.cumsum(gaps)]) * unit
+    return ticks / TICKS_PER_SECOND
+
+
+def _even_rate(times_s: NDArray[np.float64]) -> Fraction | None:
+    if len(times_s) == 1:
+        return DEFAULT_RATE
+    measured = (len(times_s) - 1) / float(times_s[-1])
+    for limit in (1, 1001, MAX_RATE_TERM):
+        rate = Fraction(measured).limit_denominator(limit)
+        if not 0 < rate.numerator <= MAX_RATE_TERM:
+            continue
+        even = np.arange(len(times_s)) * rate.denominator / rate.numerator
+        if np.abs(even - times_s).max() <= HALF_TICK_S:
+            return rate
+    return None

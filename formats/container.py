@@ -1,0 +1,345 @@
+"""The .lrm container: one table of fields drives writing, reading and inspection. Normative text: SPEC.md.
+
+A file is a fixed prefix (magic, version, length, checksum), a header, a directory of segments and components, and
+the components' payloads in directory order. Nothing is decoded here but the header; every size is checked against
+its limit before it is used.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
+from typing import Any
+
+import msgpack
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.timing import Timing, decode_times, encode_times
+from lrmcodec.formats.varint import read_varint, write_varint
+
+MAGIC = b"LRM"
+VERSION = 1
+PACK_ID_BYTES = 8
+MIN_SIDE, MAX_SIDE = 16, 2048
+MAX_FRAMES = 1_000_000
+MAX_RANK = 512
+MAX_SEGMENTS = 65_536
+MAX_COMPONENTS = 64
+MAX_FILE_BYTES = (1 << 32) - 1
+MAX_BASIS_VALUES = 1 << 28  # (rank + 1) * height * width of one segment
+MAX_METADATA_BYTES = 1 << 20
+FIRST_ANCILLARY_ID = 32
+DAMAGED = "The file is damaged; get another copy."
+
+
+class Component(IntEnum):
+    """Frozen component ids; a number is never reused. Ids from 32 on may be skipped by readers that lack them."""
+
+    PICTURES = 1
+    COEFFS = 2
+    LATENT = 3
+    TIMES = 4
+    METADATA = 33
+
+
+@dataclass(frozen=True)
+class Field:
+    """One header field: its name in SPEC.md, its type and the largest value allowed."""
+
+    name: str
+    kind: str  # "raw N" bytes, "u8", "u32" (little-endian) or "varint"
+    limit: int = 0
+    least: int = 0
+
+
+PREFIX = (
+    Field("magic", "raw 3"),
+    Field("version", "u8", 255),
+    Field("file_bytes", "u32", MAX_FILE_BYTES),
+    Field("crc32", "u32", MAX_FILE_BYTES),
+)
+HEADER = (
+    Field("pack_id", f"raw {PACK_ID_BYTES}"),
+    Field("arch_id", "varint", 255),
+    Field("height", "varint", MAX_SIDE, MIN_SIDE),
+    Field("width", "varint", MAX_SIDE, MIN_SIDE),
+    Field("frame_count", "varint", MAX_FRAMES, 1),
+    Field("rate_num", "varint", 1_000_000),
+    Field("rate_den", "varint", 1_000_000, 1),
+    Field("segment_count", "varint", MAX_SEGMENTS, 1),
+    Field("component_count", "varint", MAX_COMPONENTS),
+)
+SEGMENT = (
+    Field("rank", "varint", MAX_RANK),
+    Field("q", "varint", 255),
+    Field("component_count", "varint", MAX_COMPONENTS),
+)
+ENTRY = (
+    Field("component_id", "varint", 255, 1),
+    Field("component_bytes", "varint", MAX_FILE_BYTES),
+)
+PREFIX_BYTES = 12
+
+
+@dataclass(frozen=True)
+class CodedSegment:
+    """Entropy-coded content of consecutive frames.
+
+    Attributes
+    ----------
+    rank : int
+        Number of components besides the latent.
+    q : int
+        Quantizer index, 0 (finest) to 255.
+    components : mapping
+        Payload bytes by component id, in file order.
+    """
+
+    rank: int
+    q: int
+    components: Mapping[int, bytes]
+
+
+@dataclass(frozen=True)
+class CodedClip:
+    """A whole .lrm file, taken apart.
+
+    Attributes
+    ----------
+    pack_id : bytes
+        First eight bytes of the SHA-256 digest of the decoder pack.
+    arch_id : int
+        Frozen id of the decoder architecture.
+    size : (int, int)
+        Frame height and width.
+    times_s : ndarray, (T,) float64
+        Frame times in seconds from 0, kept to a microsecond.
+    segments : sequence of CodedSegment
+        Segment i of n holds frames i*T//n to (i+1)*T//n.
+    metadata : mapping
+        Free-form plain values; empty takes no bytes.
+    """
+
+    pack_id: bytes
+    arch_id: int
+    size: tuple[int, int]
+    times_s: NDArray[np.float64]
+    segments: Sequence[CodedSegment]
+    metadata: Mapping[str, Any]
+
+    @property
+    def frame_count(self) -> int:
+        """Number of coded frames."""
+        return len(self.times_s)
+
+    @property
+    def segment_bounds(self) -> list[tuple[int, int]]:
+        """First frame of every segment and the one behind its last."""
+        return segment_bounds(self.frame_count, len(self.segments))
+
+
+def segment_bounds(frame_count: int, segment_count: int) -> list[tuple[int, int]]:
+    """Frames i*T//n to (i+1)*T//n of every segment i of n."""
+    return list(pairwise(i * frame_count // segment_count for i in range(segment_count + 1)))
+
+
+def pack_file(clip: CodedClip) -> bytes:
+    """Bytes of a .lrm file. Payloads and sizes are the caller's; fields over their limit raise FormatError."""
+    timing = encode_times(clip.times_s)
+    own: dict[int, bytes] = {}
+    if timing.payload:
+        own[Component.TIMES] = timing.payload
+    if clip.metadata:
+        own[Component.METADATA] = _pack_metadata(clip.metadata)
+    head = _write(HEADER, pack_id=clip.pack_id, arch_id=clip.arch_id, height=clip.size[0], width=clip.size[1],
+                  frame_count=clip.frame_count, rate_num=timing.rate_num, rate_den=timing.rate_den,
+                  segment_count=len(clip.segments), component_count=len(own))
+    head += _entries(own)
+    payload = b"".join(own.values())
+    for segment in clip.segments:
+        head += _write(SEGMENT, rank=segment.rank, q=segment.q, component_count=len(segment.components))
+        head += _entries(segment.components)
+        payload += b"".join(segment.components.values())
+    body = head + payload
+    return _write(PREFIX, magic=MAGIC, version=VERSION, file_bytes=PREFIX_BYTES + len(body),
+                  crc32=zlib.crc32(body)) + body
+
+
+def unpack_file(data: bytes) -> CodedClip:
+    """Take a .lrm file apart.
+
+    Raises
+    ------
+    FormatError
+        On a wrong magic, another version, a wrong length or checksum, or any field out of its limits.
+    """
+    layout = _read_layout(data)
+    header = layout.header
+    own = dict(layout.cut(data, layout.own))
+    segments = [CodedSegment(fields["rank"], fields["q"], dict(layout.cut(data, entries)))
+                for fields, entries in layout.segments]
+    timing = Timing(header["rate_num"], header["rate_den"], own.get(Component.TIMES, b""))
+    if bool(timing.payload) == bool(timing.rate_num):
+        raise FormatError("frame times are given twice or not at all.", DAMAGED)
+    return CodedClip(
+        pack_id=header["pack_id"], arch_id=header["arch_id"], size=(header["height"], header["width"]),
+        times_s=decode_times(timing, header["frame_count"]), segments=segments,
+        metadata=_unpack_metadata(own[Component.METADATA]) if Component.METADATA in own else {},
+    )
+
+
+def byte_counts(data: bytes) -> dict[str, int]:
+    """Every byte of a file by purpose: `header` (prefix, header, directory) and each component's name.
+
+    Unknown ancillary components are counted as `component_<id>`. The values add up to the file's length.
+    """
+    layout = _read_layout(data)
+    counts = {"header": layout.payload_start}
+    for component, length in [*layout.own, *(entry for _, entries in layout.segments for entry in entries)]:
+        known = component in Component.__members__.values()
+        name = Component(component).name.lower() if known else f"component_{component}"
+        counts[name] = counts.get(name, 0) + length
+    return counts
+
+
+@dataclass
+class _Layout:
+    """Parsed header and directory; `cut` hands out payloads in directory order."""
+
+    header: dict[str, Any]
+    own: list[tuple[int, int]]
+    segments: list[tuple[dict[str, Any], list[tuple[int, int]]]]
+    payload_start: int
+
+    def __post_init__(self) -> None:
+        self._at = self.payload_start
+
+    def cut(self, data: bytes, entries: list[tuple[int, int]]) -> list[tuple[int, bytes]]:
+        out = []
+        for component, length in entries:
+            out.append((component, data[self._at:self._at + length]))
+            self._at += length
+        return out
+
+
+def _read_layout(data: bytes) -> _Layout:
+    _check_prefix(data)
+    header, at = _read(HEADER, data, PREFIX_BYTES)
+    if header["segment_count"] > header["frame_count"]:
+        raise FormatError("the file names more segments than frames.", DAMAGED)
+    own, at = _read_entries(data, at, header["component_count"])
+    segments = []
+    for _ in range(header["segment_count"]):
+        fields, at = _read(SEGMENT, data, at)
+        if (fields["rank"] + 1) * header["height"] * header["width"] > MAX_BASIS_VALUES:
+            raise FormatError(f"rank {fields['rank']} at {header['height']}x{header['width']} pixels is over the "
+                              "limit of 2^28 basis values.", DAMAGED)
+        entries, at = _read_entries(data, at, fields["component_count"])
+        segments.append((fields, entries))
+    expected = at + sum(length for _, length in [*own, *(e for _, entries in segments for e in entries)])
+    if expected != len(data):
+        raise FormatError(f"the directory promises {expected} bytes, the file has {len(data)}.", DAMAGED)
+    return _Layout(header, own, segments, at)
+
+
+def _check_prefix(data: bytes) -> None:
+    """Magic, version, length and checksum, in that order, before anything else is looked at."""
+    if data[:3] != MAGIC[:len(data[:3])] or not data:
+        raise FormatError(f"not a .lrm file: it begins with {data[:3]!r}, expected {MAGIC!r}.",
+                          "Is this the output of 'lrmcodec encode'?")
+    if len(data) < PREFIX_BYTES:
+        raise FormatError(f"the file ends after {len(data)} bytes, inside its prefix.", DAMAGED)
+    prefix, _ = _read(PREFIX, data, 0)
+    if prefix["version"] != VERSION:
+        raise FormatError(f"format version {prefix['version']}, this program reads version {VERSION}.",
+                          "Use a newer lrmcodec.")
+    if prefix["file_bytes"] != len(data):
+        raise FormatError(f"the file has {len(data)} bytes, its header promises {prefix['file_bytes']}.", DAMAGED)
+    found = zlib.crc32(data[PREFIX_BYTES:])
+    if prefix["crc32"] != found:
+        raise FormatError(f"checksum {found:08x}, expected {prefix['crc32']:08x}.", DAMAGED)
+
+
+def _write(fields: Sequence[Field], **values: Any) -> bytes:
+    return b"".join(_write_field(field, values[field.name]) for field in fields)
+
+
+def _write_field(field: Field, value: Any) -> bytes:
+    if field.kind.startswith("raw"):
+        return bytes(value)
+    if not field.least <= value <= field.limit:
+        raise FormatError(f"{field.name} is {value}, allowed are {field.least} to {field.limit}.")
+    if field.kind == "varint":
+        return write_varint(value)
+    return int(value).to_bytes(1 if field.kind == "u8" else 4, "little")
+
+
+def _read(fields: Sequence[Field], data: bytes, at: int) -> tuple[dict[str, Any], int]:
+    values: dict[str, Any] = {}
+    for field in fields:
+        values[field.name], at = _read_field(field, data, at)
+    return values, at
+
+
+def _read_field(field: Field, data: bytes, at: int) -> tuple[Any, int]:
+    value: Any
+    if field.kind == "varint":
+        value, end = read_varint(data, at, limit=MAX_FILE_BYTES)
+    else:
+        end = at + _fixed_bytes(field.kind)
+        if end > len(data):
+            raise FormatError(f"the file ends inside {field.name} at byte {at}.", DAMAGED)
+        if field.kind.startswith("raw"):
+            return data[at:end], end
+        value = int.from_bytes(data[at:end], "little")
+    if not field.least <= value <= field.limit:
+        raise FormatError(f"{field.name} at byte {at} is {value}, allowed are {field.least} to {field.limit}.", DAMAGED)
+    return value, end
+
+
+def _fixed_bytes(kind: str) -> int:
+    return int(kind.split()[1]) if kind.startswith("raw") else {"u8": 1, "u32": 4}[kind]
+
+
+def _entries(components: Mapping[int, bytes]) -> bytes:
+    return b"".join(_write(ENTRY, component_id=key, component_bytes=len(value)) for key, value in components.items())
+
+
+def _read_entries(data: bytes, at: int, count: int) -> tuple[list[tuple[int, int]], int]:
+    entries: list[tuple[int, int]] = []
+    for _ in range(count):
+        fields, end = _read(ENTRY, data, at)
+        component = fields["component_id"]
+        if component not in Component.__members__.values() and component < FIRST_ANCILLARY_ID:
+            raise FormatError(f"component {component} at byte {at} is unknown.", "Use a newer lrmcodec.")
+        if component in (key for key, _ in entries):
+            raise FormatError(f"component {component} at byte {at} stands twice.", DAMAGED)
+        entries.append((component, fields["component_bytes"]))
+        at = end
+    return entries, at
+
+
+def _pack_metadata(metadata: Mapping[str, Any]) -> bytes:
+    raw = msgpack.packb(dict(metadata))
+    if len(raw) > MAX_METADATA_BYTES:
+        raise FormatError(f"metadata take {len(raw)} bytes, at most {MAX_METADATA_BYTES} are kept.")
+    return zstandard.ZstdCompressor(level=19).compress(raw)
+
+
+def _unpack_metadata(payload: bytes) -> dict[str, Any]:
+    try:
+        if zstandard.frame_content_size(payload) not in range(MAX_METADATA_BYTES + 1):
+            raise FormatError("the metadata's size is unknown or over its limit.", DAMAGED)
+        raw = zstandard.ZstdDecompressor().decompress(payload, allow_extra_data=False)
+        metadata = msgpack.unpackb(raw, strict_map_key=True)
+    except (zstandard.ZstdError, ValueError, msgpack.UnpackException) as error:
+        raise FormatError(f"the metadata cannot be read ({error}).", DAMAGED) from error
+    if not isinstance(metadata, dict):
+        raise FormatError("the metadata are not a mapping.", DAMAGED)
+    return metadata
