@@ -20,7 +20,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.formats.timing import Timing, decode_times, encode_times
+from lrmcodec.formats.time_code import Timing, decode_times, encode_times
 from lrmcodec.formats.varint import read_varint, write_varint
 
 MAGIC = b"LRM"
