@@ -40,7 +40,7 @@ from lrmcodec.formats.errors import ClipError, LrmError, OutputError
 from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
 from lrmcodec.formats.images import decode_picture
 from lrmcodec.formats.stream import decode_track
-from lrmcodec.formats.timing import UNKNOWN_RATE, even_rate, times_from_stamps
+from lrmcodec.formats.stamps import UNKNOWN_RATE, even_rate, times_from_stamps
 
 MULTIFRAME_GRAYSCALE_BYTE_SC = UID("1.2.840.10008.5.1.4.1.1.7.2")
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lrmcodec.formats.clip import DEFAULT_FPS, Clip, uniform_times
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
-from lrmcodec.formats.timing import UNKNOWN_RATE
+from lrmcodec.formats.stamps import UNKNOWN_RATE
 
 TIMES_FILE = "clip.json"
 """Beside the pictures of a folder: {"times_s": [seconds of each frame]}."""

@@ -15,7 +15,7 @@ import numpy as np
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
-from lrmcodec.formats.timing import even_rate, times_from_stamps
+from lrmcodec.formats.stamps import even_rate, times_from_stamps
 
 DEMUXERS = "avi,matroska,webm,mov,mp4,mpeg,mpegts,mpegvideo,h264,hevc,m4v,gif,flv,asf,ogg,png_pipe,jpeg_pipe"
 """What is accepted as a video. FFmpeg alone would draw text files as terminal screens, and follow play lists
@@ -45,7 +45,8 @@ class Track:
 def read_video(path: Path, collector: FrameCollector, progress: Progress | None = None) -> Clip:
     """Decode a video file.
 
-    Damage in the middle does not lose the rest: frames that decode are kept and a warning says so.
+    Damage in the middle does not lose the rest: frames that decode are kept, and a warning says so where FFmpeg
+    notices (it does not for damaged FFV1 and MJPEG pictures whose headers are whole).
 
     Raises
     ------
@@ -217,7 +218,8 @@ def write_gif(path: Path, output: Output) -> None:
     _write(path, output, "gif", "gif", "gray", (Fraction(1, 100), stamps.tolist()), {})
 
 
-_FFV1 = {"level": "3", "slicecrc": "1"}
+_FFV1 = {"level": "3", "slicecrc": "1", "g": "1"}
+"""Each frame for itself, with checksums: damage stays in one frame, and any frame can be reached."""
 
 
 def _even_clock(output: Output, rate: Fraction) -> Clock:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,6 +16,28 @@ from lrmcodec.formats.errors import OutputError
 
 def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
+
+
+def write_file(target: Path, then: Callable[[], object], force: bool = False) -> None:
+    """Write a file, and do something before it gets its name."""
+    with atomic_path(target, force) as temporary:
+        temporary.write_bytes(b"ours")
+        then()
+
+
+def write_folder(target: Path, name: str, then: Callable[[], object] = lambda: None, force: bool = False) -> None:
+    """Write a folder of one picture, and do something before it gets its name."""
+    with atomic_path(target, force) as temporary:
+        temporary.mkdir()
+        (temporary / name).write_bytes(b"png")
+        then()
+
+
+def stop(failure: BaseException) -> Callable[[], NoReturn]:
+    def fail() -> NoReturn:
+        raise failure
+
+    return fail
 
 
 def test_writes_bytes_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -35,9 +59,8 @@ def test_refuses_an_existing_file_and_names_the_way_out(tmp_path: Path) -> None:
 
 def test_refuses_a_file_that_appears_meanwhile(tmp_path: Path) -> None:
     target = tmp_path / "a.lrm"
-    with pytest.raises(OutputError, match="exists"), atomic_path(target) as temporary:
-        temporary.write_bytes(b"ours")
-        target.write_bytes(b"theirs")
+    with pytest.raises(OutputError, match="exists"):
+        write_file(target, lambda: target.write_bytes(b"theirs"))
     assert target.read_bytes() == b"theirs"
     assert names(tmp_path) == ["a.lrm"]
 
@@ -46,9 +69,8 @@ def test_refuses_a_file_that_appears_meanwhile(tmp_path: Path) -> None:
 def test_any_failure_leaves_the_old_file_alone(tmp_path: Path, failure: type[BaseException]) -> None:
     target = tmp_path / "a.lrm"
     target.write_bytes(b"old")
-    with pytest.raises(failure), atomic_path(target, force=True) as temporary:
-        temporary.write_bytes(b"half")
-        raise failure
+    with pytest.raises(failure):
+        write_file(target, stop(failure()), force=True)
     assert target.read_bytes() == b"old"
     assert names(tmp_path) == ["a.lrm"]
 
@@ -106,9 +128,7 @@ def test_name_at_the_limit_of_the_file_system(tmp_path: Path) -> None:
 def test_folder_of_frames_is_replaced_whole(tmp_path: Path) -> None:
     target = tmp_path / "frames"
     for round_number in range(2):
-        with atomic_path(target, force=round_number == 1) as temporary:
-            temporary.mkdir()
-            (temporary / f"{round_number}.png").write_bytes(b"png")
+        write_folder(target, f"{round_number}.png", force=round_number == 1)
     assert names(target) == ["1.png"]
     assert names(tmp_path) == ["frames"]
 
@@ -116,17 +136,13 @@ def test_folder_of_frames_is_replaced_whole(tmp_path: Path) -> None:
 def test_empty_folder_needs_no_force(tmp_path: Path) -> None:
     target = tmp_path / "frames"
     target.mkdir()
-    with atomic_path(target) as temporary:
-        temporary.mkdir()
-        (temporary / "0.png").write_bytes(b"png")
+    write_folder(target, "0.png")
     assert names(target) == ["0.png"]
 
 
 def test_failed_folder_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "frames") as temporary:
-        temporary.mkdir()
-        (temporary / "0.png").write_bytes(b"png")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "frames", "0.png", stop(KeyboardInterrupt()))
     assert names(tmp_path) == []
 
 
@@ -143,9 +159,8 @@ def test_folder_comes_back_when_the_new_one_cannot_be_put_in_place(
         return rename(self, other)
 
     monkeypatch.setattr(Path, "rename", fail_for_new)
-    with pytest.raises(OutputError), atomic_path(target, force=True) as temporary:
-        temporary.mkdir()
-        (temporary / "new.png").write_bytes(b"png")
+    with pytest.raises(OutputError):
+        write_folder(target, "new.png", force=True)
     assert names(tmp_path) == ["frames"]
     assert names(target) == ["old.png"]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrmcodec.formats.timing import BAD_STAMPS, UNKNOWN_RATE, even_rate, times_from_stamps
+from lrmcodec.formats.stamps import BAD_STAMPS, UNKNOWN_RATE, even_rate, times_from_stamps
 
 MS = Fraction(1, 1000)
 NTSC = Fraction(30000, 1001)
