@@ -39,8 +39,8 @@ from lrmcodec.formats.clip import DEFAULT_FPS, Clip, uniform_times
 from lrmcodec.formats.errors import ClipError, LrmError, OutputError
 from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
 from lrmcodec.formats.images import decode_picture
-from lrmcodec.formats.stream import decode_track
 from lrmcodec.formats.stamps import UNKNOWN_RATE, even_rate, times_from_stamps
+from lrmcodec.formats.stream import decode_track
 
 MULTIFRAME_GRAYSCALE_BYTE_SC = UID("1.2.840.10008.5.1.4.1.1.7.2")
 
@@ -178,10 +178,7 @@ def _pictures(path: Path, header: Dataset, name: str) -> Iterator[NDArray[Any]]:
     except NotImplementedError:
         available = False
     if available:
-        with path.open("rb") as file:
-            has_preamble = file.read(132)[128:] == b"DICM"
-        # From the path pydicom reads frame by frame; without a preamble it needs the whole data set.
-        yield from iter_pixels(path if has_preamble else _complete(path, header))
+        yield from _plain_pictures(path, header)
     elif syntax in STILL_DECODERS:
         yield from _still_pictures(path, header, name)
     else:
@@ -189,10 +186,15 @@ def _pictures(path: Path, header: Dataset, name: str) -> Iterator[NDArray[Any]]:
         raise ClipError(what, _MORE_DECODERS)
 
 
-def _complete(path: Path, header: Dataset) -> Dataset:
-    dataset = pydicom.dcmread(path, force=True)
-    dataset.file_meta = header.file_meta
-    return dataset
+def _plain_pictures(path: Path, header: Dataset) -> Iterator[NDArray[Any]]:
+    """Yield pictures that pydicom decodes, from the path so that it holds one frame at a time."""
+    syntax = header.file_meta.TransferSyntaxUID
+    if header.get("PhotometricInterpretation") != "YBR_FULL_422" or syntax.is_encapsulated:
+        yield from iter_pixels(path, transfer_syntax_uid=syntax)
+        return
+    for i in range(int(header.get("NumberOfFrames") or 1)):
+        # pydicom 3.0 forgets after the first frame that the stored chroma is halved: ask for each anew.
+        yield from iter_pixels(path, transfer_syntax_uid=syntax, indices=[i])
 
 
 def _still_pictures(path: Path, header: Dataset, name: str) -> Iterator[NDArray[np.uint8]]:
@@ -259,8 +261,9 @@ def _windowed(
         return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700))))
     if function == "LINEAR_EXACT":
         return (values - center) / width + 0.5
-    # A width of 1 is a step in the standard; the tiny slope below keeps it one.
-    return (values - (center - 0.5)) / max(width - 1, 1e-9) + 0.5
+    if width <= 1:
+        return (values > center - 0.5).astype(np.float64)
+    return (values - (center - 0.5)) / (width - 1) + 0.5
 
 
 def _to_bytes(brightness: NDArray[np.float64]) -> Frame:

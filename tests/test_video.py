@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 import lrmcodec.formats
 from lrmcodec.formats import frames as frames_module
 from lrmcodec.formats.clip import Clip
-from lrmcodec.formats.errors import ClipError, LrmError, OutputError
+from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.video import WRITERS, check_output_kind, read_clip, write_clip, write_frames
 
 EXACT = [".avi", ".mkv", ".gif", ".npy", ".npz", ".dcm", ""]
@@ -228,7 +229,5 @@ def test_garbage_is_a_clip_error(content: bytes, suffix: str, magic: bytes) -> N
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a{suffix}"
         path.write_bytes(magic + content)
-        try:
+        with contextlib.suppress(ClipError):  # anything else fails the test
             read_clip(path)
-        except LrmError as error:
-            assert isinstance(error, ClipError)
