@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.video import read_clip, write_clip
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def ramp(count: int = 8, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
@@ -29,11 +29,12 @@ def ramp(count: int = 8, height: int = 48, width: int = 64) -> NDArray[np.uint8]
     )
 
 
-def encode(path: Path, pictures: Sequence[NDArray[np.uint8]], codec: str, pixel_format: str, *,
+def encode(path: Path, pictures: Iterable[NDArray[np.uint8]], codec: str, pixel_format: str, *,
            options: dict[str, str] | None = None, rate: Any = 25) -> Path:
     """Write gray or RGB pictures in any codec that the suffix takes."""
     with av.open(str(path), "w") as file:
         track: Any = file.add_stream(codec, rate=rate, options=options or {})
+        pictures = list(pictures)
         track.height, track.width = pictures[0].shape[:2]
         track.pix_fmt = pixel_format
         for i, picture in enumerate(pictures):
