@@ -36,16 +36,20 @@ class _Coder(Protocol):
     def bit(self, bit: int, probability: int) -> int: ...
 
 
-def encode_ints(values: NDArray[np.integer]) -> bytes:
+def encode_ints(values: NDArray[np.integer], *, thorough: bool = True) -> bytes:
     """Code integers (rows, n) of magnitude below 2**30; an all-zero array takes no bytes.
 
-    The shorter of adaptive coding (best of a few starting levels) and zstd of the packed integers is kept.
+    The shorter of adaptive coding (best of a few starting levels) and zstd of the packed integers is kept. Without
+    `thorough`, one starting level is tried, for a size that is a few bytes too large.
     """
     if not values.any():
         return b""
     if int(np.abs(values.astype(np.int64)).max()) >= MAX_MAGNITUDE:
         raise ValueError("magnitudes must stay below 2**30")
     rows = values.tolist()
+    if not thorough:
+        level = _levels(values)[-1]
+        return bytes((MODE_ADAPTIVE << 4 | level,)) + _encode_adaptive(rows, level)
     adaptive = min((bytes((MODE_ADAPTIVE << 4 | level,)) + _encode_adaptive(rows, level)
                     for level in _levels(values)), key=len)
     tries = [_shorten(adaptive, values)]

@@ -61,16 +61,21 @@ class Decoder(Protocol):
     arch_id: int
     """Frozen id written to every file; see `decoders.registry`."""
 
+    min_q: int
+    """Finest quantizer index that `code` tells apart from coarser ones."""
+
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
         """Largest rank that a segment of `frame_count` frames of (H, W) can use."""
 
     def fit(self, frames: NDArray[np.uint8], max_rank: int, seed: int, progress: Progress) -> FittedSegment:
         """Fit latent, basis and coefficients of frames (T, H, W) with the decoder frozen."""
 
-    def code(self, fitted: FittedSegment, rank: int, q: int) -> Components:
+    def code(self, fitted: FittedSegment, rank: int, q: int, *, shift: int = 8, final: bool = True) -> Components:
         """Quantize and entropy code the first `rank` components at quantizer index `q` (0 finest to 255).
 
-        Coefficients are refitted on the quantized latent and basis before they are quantized themselves.
+        Coefficients are refitted on the quantized latent and basis before they are quantized themselves; `shift`
+        makes their steps finer (below 8) or coarser (see `quantize.code_coeffs`). With `final` false a faster coder
+        may be used that gives nearly the same size and quality, for searches.
         """
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],

@@ -1,0 +1,442 @@
+"""The visible pipeline: a clip to the bytes of a .lrm file and back, at any times.
+
+encode:  Clip -> segments -> decoder.fit -> rate.Search over decoder.code -> container.pack_file
+decode:  container.unpack_file -> decoder.restore -> timeline.coeffs_at -> decoder.render -> frames
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec import metrics
+from lrmcodec.decoders.base import Decoder, FittedSegment, Progress, RestoredSegment
+from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder, pack_of_file
+from lrmcodec.formats.atomic import write_atomic
+from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.container import (
+    MAX_FRAMES,
+    MAX_SIDE,
+    MIN_SIDE,
+    CodedClip,
+    CodedSegment,
+    byte_counts,
+    pack_file,
+    segment_bounds,
+    unpack_file,
+)
+from lrmcodec.formats.errors import ClipError, TargetError
+from lrmcodec.formats.pack import Pack
+from lrmcodec.rate import RANKS, Search, Setting, Target, Trial, share
+from lrmcodec.timeline import SAME_TIME_S, coeffs_at, times_at_rate
+
+SEGMENT_FRAMES = 1024
+SEGMENT_VALUES = 1 << 28
+MAX_SEARCH_RANK = 128
+PROBE_FRAMES = 32
+BLOCK_VALUES = 1 << 24  # pixels rendered at a time
+DEFAULT_QUALITY = 80.0
+SEGMENT_ENTRY_BYTES = 4  # rank, q and component count of a segment in the directory
+
+
+@dataclass(frozen=True)
+class Report:
+    """What encoding gave; qualities are measured on the frames decoded from the finished bytes."""
+
+    size_bytes: int
+    ratio: float
+    psnr_db: float
+    ssim3d: float
+    rank: int
+    q: int
+    frames: int
+    height: int
+    width: int
+    fps: float
+    segments: int
+    pack: str
+    fit_seconds: float
+    encode_seconds: float
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A finished file in memory: `data`, its bytes, and `report`."""
+
+    data: bytes
+    report: Report
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write whole or not at all; raises OutputError, also when `path` exists and `force` is false."""
+        write_atomic(Path(path), self.data, force=force)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return asdict(self.report)
+
+
+def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, size_bytes: int | None = None,
+           psnr_db: float | None = None, quality: float | None = None, pack: str | Pack = DEFAULT_PACK,
+           device: str = "auto", metadata: Mapping[str, Any] | None = None, seed: int = 0,
+           progress: Progress | None = None) -> Encoded:
+    """Encode a clip.
+
+    Parameters
+    ----------
+    clip : Clip
+        Frames of 16 to 2048 pixels a side.
+    rank : int, optional
+        Number of basis pictures or coefficients a frame; by default the best one for the target is found.
+    ratio, size_bytes, psnr_db, quality : optional
+        At most one target: compression ratio of the whole file (never less, within 3 %), file size in bytes (never
+        more, within 3 %), mean PSNR in dB (at least), or quality 0 to 100 (default 80).
+    pack : str or Pack
+        Shipped pack's name, a pack's folder, or a pack.
+    device : str
+        'auto', 'cpu' or 'cuda'; only decoders with weights use it.
+    metadata : mapping, optional
+        Plain values to store in the file; nothing is stored unasked.
+    seed : int
+        Of whatever the fit draws at random.
+    progress : callable, optional
+        Called with (fraction, label).
+
+    Raises
+    ------
+    ClipError, TargetError, PackError
+        On a clip out of the limits, a target that cannot be met, or a missing pack.
+    """
+    began = time.perf_counter()
+    progress = progress or _silent
+    _check_clip(clip)
+    chosen = pack if isinstance(pack, Pack) else find_pack(pack)
+    decoder = make_decoder(chosen, device)
+    total = _byte_budget(clip, ratio, size_bytes, psnr_db, quality)
+    spans = segment_bounds(len(clip.frames), _segment_count(clip.frames.shape))
+    empty = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
+                      [CodedSegment(0, 0, {})] * len(spans), metadata or {})
+    used = len(pack_file(empty)) if total else 0
+    segments: list[CodedSegment] = []
+    fit_seconds = 0.0
+    for index, (start, stop) in enumerate(spans):
+        step = _span_progress(progress, index, len(spans))
+        frames = np.ascontiguousarray(clip.frames[start:stop])
+        before = time.perf_counter()
+        fitted = decoder.fit(frames, _max_rank(decoder, frames, rank), seed, step)
+        fit_seconds += time.perf_counter() - before
+        budget = share(total, [b - a for a, b in spans], index, used) if total else None
+        target = _target(budget, psnr_db, quality)
+        trial = _code_segment(decoder, fitted, target, rank, step)
+        segments.append(CodedSegment(trial.setting.rank, trial.setting.q, trial.components))
+        used += trial.size_bytes
+    data = pack_file(CodedClip(empty.pack_id, empty.arch_id, empty.size, empty.times_s, segments, empty.metadata))
+    return Encoded(data, _report(data, clip, chosen, decoder, segments, fit_seconds, began))
+
+
+def open(source: str | Path | bytes, *, pack: str | None = None, device: str = "auto") -> LrmFile:
+    """Open a .lrm file by path or bytes for reading at any times; `pack` is a folder to look in for its decoder.
+
+    Raises
+    ------
+    ClipError
+        When the file cannot be read.
+    FormatError, PackError
+        When it is damaged or its decoder pack is missing.
+    """
+    return LrmFile(source if isinstance(source, bytes) else read_bytes(Path(source)), pack=pack, device=device)
+
+
+def decode(source: str | Path | bytes | LrmFile, *, fps: float | None = None,
+           times_s: Sequence[float] | NDArray[np.float64] | None = None, size: tuple[int, int] | None = None,
+           start_s: float | None = None, duration_s: float | None = None, pack: str | None = None,
+           device: str = "auto") -> Clip:
+    """Decode a .lrm file to a clip, at its own frame times, at `fps`, or at `times_s` (seconds, increasing).
+
+    `size` (H, W) renders at another size; `start_s` and `duration_s` choose a span. Times of the clip returned
+    begin at 0. Errors as in `open`; TargetError when the times lie outside the clip.
+    """
+    file = source if isinstance(source, LrmFile) else open(source, pack=pack, device=device)
+    wanted = file.select_times(fps=fps, times_s=times_s, start_s=start_s, duration_s=duration_s)
+    return Clip(file.frames(wanted, size), wanted - wanted[0], file.metadata)
+
+
+class LrmFile:
+    """A .lrm file opened for reading. The header is read at once; pictures and networks only when frames are asked.
+
+    Attributes
+    ----------
+    coded : CodedClip
+        The container, taken apart.
+    byte_counts : dict
+        Every byte of the file by purpose.
+    """
+
+    def __init__(self, data: bytes, *, pack: str | None = None, device: str = "auto") -> None:
+        self.coded = unpack_file(data)
+        self.size_bytes = len(data)
+        self.byte_counts = byte_counts(data)
+        self._pack_hint, self._device = pack, device
+        self._decoder: Decoder | None = None
+        self._restore = lru_cache(maxsize=2)(self._restore_segment)
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """Frame times in seconds (T,)."""
+        return self.coded.times_s
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Frame height and width."""
+        return self.coded.size
+
+    @property
+    def rank(self) -> int:
+        """Largest rank of a segment."""
+        return max(segment.rank for segment in self.coded.segments)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the encoder was asked to store."""
+        return self.coded.metadata
+
+    @property
+    def fps(self) -> float:
+        """Nominal frame rate in frames a second."""
+        return self._timing.fps
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds shown, the last frame included."""
+        return self._timing.duration_s
+
+    @property
+    def ratio(self) -> float:
+        """Compression ratio: T * H * W bytes over the file's bytes."""
+        return metrics.ratio(self.coded.frame_count * self.size[0] * self.size[1], self.size_bytes)
+
+    @property
+    def pack(self) -> Pack:
+        """Decoder pack that the file names; raises PackError when it is not at hand."""
+        return pack_of_file(self.coded.pack_id, self._pack_hint)
+
+    @property
+    def coeffs(self) -> list[NDArray[np.float64]]:
+        """Coefficients (frames, rank) of every segment; each segment has its own basis."""
+        return [self._restore(index).coeffs for index in range(len(self.coded.segments))]
+
+    def select_times(self, *, fps: float | None = None,
+                     times_s: Sequence[float] | NDArray[np.float64] | None = None, start_s: float | None = None,
+                     duration_s: float | None = None) -> NDArray[np.float64]:
+        """Times in seconds that a request names; see `decode`.
+
+        Raises
+        ------
+        TargetError
+            When they are not increasing, lie outside the clip or are none.
+        """
+        if times_s is not None:
+            wanted = self._check_times(np.asarray(times_s, dtype=np.float64))
+        elif fps is not None:
+            wanted = times_at_rate(self.duration_s, fps)
+        else:
+            wanted = self.times_s
+        start = start_s or 0.0
+        stop = np.inf if duration_s is None else start + duration_s
+        kept = wanted[(wanted >= start - SAME_TIME_S) & (wanted < stop - SAME_TIME_S)]
+        if not len(kept):
+            raise TargetError(f"no frame lies in {start:g} s to {stop:g} s; the clip lasts {self.duration_s:.3f} s.",
+                              "Choose another --start or --duration.")
+        return kept
+
+    def frames(self, times_s: NDArray[np.float64] | None = None,
+               size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Frames (n, H, W) at `times_s` (default: the file's own frame times), of another `size` if given."""
+        return np.concatenate(list(self.blocks(times_s, size)))
+
+    def blocks(self, times_s: NDArray[np.float64] | None = None,
+               size: tuple[int, int] | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames a bounded number at a time, in order of `times_s`."""
+        wanted = self.times_s if times_s is None else np.asarray(times_s, dtype=np.float64)
+        height, width = _check_size(size or self.size)
+        step = max(1, BLOCK_VALUES // (height * width))
+        edges = np.searchsorted(wanted, [self.times_s[a] - SAME_TIME_S for a, _ in self.coded.segment_bounds[1:]])
+        for piece in np.split(wanted, edges):
+            for start in range(0, len(piece), step):
+                yield _to_uint8(self._render(piece[start:start + step], (height, width)))
+
+    def _render(self, wanted: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]:
+        """Frames of times that lie in one segment or between it and the next."""
+        bounds = self.coded.segment_bounds
+        starts = [self.times_s[a] - SAME_TIME_S for a, _ in bounds]
+        index = max(int(np.searchsorted(starts, wanted[0], side="right")) - 1, 0)
+        first, stop = bounds[index]
+        segment = self._restore(index)
+        rows = coeffs_at(segment.coeffs, self.times_s[first:stop], wanted)
+        frames = self._get_decoder().render(segment, rows, size)
+        after = np.flatnonzero(wanted > self.times_s[stop - 1] + SAME_TIME_S)
+        if len(after) and index + 1 < len(bounds):
+            self._blend(frames, after, wanted, index, size)
+        return frames
+
+    def _blend(self, frames: NDArray[np.float32], after: NDArray[np.intp], wanted: NDArray[np.float64], index: int,
+               size: tuple[int, int]) -> None:
+        """Between two segments: a straight blend of the last frame of one and the first of the next, in place."""
+        stop = self.coded.segment_bounds[index][1]
+        following = self._restore(index + 1)
+        target = self._get_decoder().render(following, following.coeffs[:1], size)
+        gap = self.times_s[stop] - self.times_s[stop - 1]
+        weight = ((wanted[after] - self.times_s[stop - 1]) / gap).astype(np.float32)[:, None, None]
+        frames[after] = (1 - weight) * frames[after] + weight * target
+
+    def _restore_segment(self, index: int) -> RestoredSegment:
+        segment = self.coded.segments[index]
+        start, stop = self.coded.segment_bounds[index]
+        return self._get_decoder().restore(segment.components, stop - start, self.size, segment.rank, segment.q)
+
+    def _get_decoder(self) -> Decoder:
+        if self._decoder is None:
+            self._decoder = make_decoder(self.pack, self._device)
+        return self._decoder
+
+    @property
+    def _timing(self) -> Clip:
+        """A clip of the same times, for the definitions of rate and duration."""
+        return Clip(np.broadcast_to(np.uint8(0), (len(self.times_s), 1, 1)), self.times_s)
+
+    def _check_times(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        inside = np.isfinite(times_s).all() and len(times_s) and times_s.min() >= 0
+        if not inside or times_s.max() > self.duration_s + SAME_TIME_S:
+            raise TargetError(f"times must lie between 0 and {self.duration_s:.3f} s.", "Correct --times.")
+        if (np.diff(times_s) <= 0).any():
+            raise TargetError("times must increase.", "Sort --times and drop repeated ones.")
+        return times_s
+
+
+def read_bytes(path: Path) -> bytes:
+    """Bytes of a file; a ClipError that says why when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ClipError(f"{path} cannot be read ({error.strerror}).", "Check the path and its permissions.") from error
+
+
+def _silent(fraction: float, label: str) -> None:
+    """Progress that nobody watches."""
+
+
+def _check_clip(clip: Clip) -> None:
+    count = len(clip.frames)
+    _check_size(clip.frames.shape[1:])
+    if count > MAX_FRAMES:
+        raise ClipError(f"the clip has {count} frames, at most {MAX_FRAMES} fit a file.", "Encode it in parts.")
+
+
+def _check_size(size: tuple[int, ...]) -> tuple[int, int]:
+    height, width = size
+    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
+        raise ClipError(f"frames of {height}x{width} pixels; sides of {MIN_SIDE} to {MAX_SIDE} are possible.",
+                        "Give another --size HxW.")
+    return height, width
+
+
+def _byte_budget(clip: Clip, ratio: float | None, size_bytes: int | None, psnr_db: float | None,
+                 quality: float | None) -> int | None:
+    """Bytes that the whole file may take, or None for a quality target."""
+    if sum(value is not None for value in (ratio, size_bytes, psnr_db, quality)) > 1:
+        raise TargetError("more than one target is given.", "Give one of ratio, size, PSNR and quality.")
+    for name, value in (("ratio", ratio), ("size", size_bytes), ("PSNR", psnr_db)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise TargetError(f"a {name} of {value} is not a positive number.")
+    if quality is not None and not 0 <= quality <= 100:
+        raise TargetError(f"quality {quality:g} is outside 0 to 100.")
+    if ratio is not None:
+        return int(clip.frames.size / ratio)
+    return size_bytes
+
+
+def _target(budget: int | None, psnr_db: float | None, quality: float | None) -> Target:
+    if budget is not None:
+        return Target(size_bytes=max(budget - SEGMENT_ENTRY_BYTES, 1))
+    if psnr_db is not None:
+        return Target(psnr_db=psnr_db)
+    return Target(q=quality_to_q(DEFAULT_QUALITY if quality is None else quality))
+
+
+def quality_to_q(quality: float) -> int:
+    """Quantizer index of a quality from 0 (index 255) to 100 (index 0), linear."""
+    return round(255 * (1 - quality / 100))
+
+
+def _segment_count(shape: tuple[int, ...]) -> int:
+    count, height, width = shape
+    longest = max(1, min(SEGMENT_FRAMES, SEGMENT_VALUES // (height * width)))
+    return -(-count // longest)
+
+
+def _max_rank(decoder: Decoder, frames: NDArray[np.uint8], rank: int | None) -> int:
+    limit = decoder.rank_limit(len(frames), (frames.shape[1], frames.shape[2]))
+    if rank is None:
+        return min(limit, MAX_SEARCH_RANK)
+    if not 0 <= rank <= limit:
+        raise TargetError(f"rank {rank} cannot be used for {len(frames)} frames of "
+                          f"{frames.shape[1]}x{frames.shape[2]} pixels.", f"Give --rank 0 to {limit}.")
+    return rank
+
+
+def _code_segment(decoder: Decoder, fitted: FittedSegment, target: Target, rank: int | None,
+                  progress: Progress) -> Trial:
+    size = (fitted.frames.shape[1], fitted.frames.shape[2])
+    tries = 0
+
+    def run(setting: Setting) -> Trial:
+        nonlocal tries
+        tries += 1
+        progress(1 - 0.9 ** tries, f"coding at rank {setting.rank}")
+        components = decoder.code(fitted, setting.rank, setting.q, shift=setting.shift, final=setting.final)
+        return Trial(setting, components, lambda: _measure(decoder, fitted.frames, size, setting, components))
+
+    limit = min(fitted.coeffs.shape[1], max(RANKS))
+    return Search(run, limit, decoder.min_q).best(target, rank)
+
+
+def _measure(decoder: Decoder, frames: NDArray[np.uint8], size: tuple[int, int], setting: Setting,
+             components: Mapping[int, bytes]) -> float:
+    """Mean PSNR of a coded segment in dB, on a few frames while searching, on all of them at the end."""
+    restored = decoder.restore(components, len(frames), size, setting.rank, setting.q)
+    every = 1 if setting.final else max(1, len(frames) // PROBE_FRAMES)
+    picked = frames[::every]
+    step = max(1, BLOCK_VALUES // (size[0] * size[1]))
+    rows = restored.coeffs[::every]
+    values = [metrics.psnr_db(picked[a:a + step], _to_uint8(decoder.render(restored, rows[a:a + step])))
+              for a in range(0, len(picked), step)]
+    return float(np.average(values, weights=[len(picked[a:a + step]) for a in range(0, len(picked), step)]))
+
+
+def _to_uint8(frames: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return (frames * np.float32(255) + np.float32(0.5)).clip(0, 255).astype(np.uint8)
+
+
+def _span_progress(progress: Progress, index: int, count: int) -> Progress:
+    return lambda fraction, label: progress((index + fraction) / count, label)
+
+
+def _report(data: bytes, clip: Clip, pack: Pack, decoder: Decoder, segments: Sequence[CodedSegment],
+            fit_seconds: float, began: float) -> Report:
+    file = LrmFile(data)
+    file._decoder = decoder
+    decoded = file.frames()
+    return Report(
+        size_bytes=len(data), ratio=metrics.ratio(clip.frames.size, len(data)),
+        psnr_db=metrics.psnr_db(clip.frames, decoded), ssim3d=metrics.ssim3d(clip.frames, decoded),
+        rank=max(segment.rank for segment in segments), q=max(segment.q for segment in segments),
+        frames=len(clip.frames), height=clip.frames.shape[1], width=clip.frames.shape[2], fps=clip.fps,
+        segments=len(segments), pack=pack.name, fit_seconds=fit_seconds,
+        encode_seconds=time.perf_counter() - began,
+    )

@@ -1,0 +1,1 @@
+"""Frozen decoder networks behind one interface."""

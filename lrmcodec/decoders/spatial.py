@@ -1,0 +1,161 @@
+"""The default decoder: latent and basis are pictures of the clip, transmitted with it.
+
+    clip --mean, SVD--> v, B, phi --AV1 still--> v', B' --least squares--> phi --DCT, range coder--> bytes
+
+Frame t is D(v + B phi_t, phi_t) with the frozen network D of the pack; the `spatial` pack's D is the identity, so
+neither encoding nor decoding needs torch. Paper symbols: v is `latent` (H, W), B is `basis` (r, H, W), phi is
+`coeffs` (T, r).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
+from lrmcodec.formats.container import MAX_BASIS_VALUES, MAX_RANK, Component
+from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.pack import Pack
+from lrmcodec.formats.picture import decode_pictures, encode_pictures
+from lrmcodec.quantize import SHIFT_MIDDLE, code_coeffs, pixel_step, restore_coeffs
+
+FAST_PRESET = 8
+FINAL_PRESETS = ((4_000_000, 2), (32_000_000, 4))  # (pixels up to, SVT-AV1 preset); above, LARGE_PRESET
+LARGE_PRESET = 6
+TEN_BIT_BELOW_Q = 60
+"""Finer than this, rounding basis pictures to whole gray levels would cost more than the quantizer."""
+
+BLOCK_VALUES = 1 << 22  # float32 values of frames held at a time
+
+
+class SpatialDecoder:
+    """Low rank over pictures with an identity network; implements `decoders.base.Decoder`."""
+
+    arch_id = 2
+    min_q = 4
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+
+    def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
+        """At most frames - 1 (the mean takes one), 512, and what the format's limit on basis values leaves."""
+        return max(0, min(frame_count - 1, MAX_RANK, MAX_BASIS_VALUES // (size[0] * size[1]) - 1))
+
+    def fit(self, frames: NDArray[np.uint8], max_rank: int, seed: int, progress: Progress) -> FittedSegment:
+        """Mean picture and leading singular pictures, each scaled by its RMS over the frames (coeffs have RMS 1)."""
+        count, height, width = frames.shape
+        flat = frames.reshape(count, -1)
+        latent = _mean(flat)
+        values, vectors = np.linalg.eigh(_gram(flat, latent, progress))
+        order = np.argsort(values)[::-1][:max_rank]
+        coeffs = vectors[:, order] * np.sqrt(count)  # (T, r)
+        basis = _project(flat, latent, coeffs) / count  # (r, N)
+        return FittedSegment(latent.reshape(height, width), basis.reshape(len(basis), height, width), coeffs,
+                             frames, {})
+
+    def code(self, fitted: FittedSegment, rank: int, q: int, *, shift: int = SHIFT_MIDDLE,
+             final: bool = True) -> Components:
+        """Code latent and basis as one AV1 still, refit the coefficients on what it decodes to, code them."""
+        assert fitted.basis is not None
+        size = fitted.latent.shape
+        tiles = _to_tiles(fitted.latent, fitted.basis[:rank])
+        preset = _final_preset(tiles.size) if final else FAST_PRESET
+        pictures = encode_pictures(tiles, max(q, self.min_q), ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
+        latent, basis = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])))
+        coeffs = _refit(fitted.frames, latent, basis)
+        steps = _coeff_steps(basis, len(fitted.frames), q)
+        payload = code_coeffs(coeffs, steps, shift, thorough=final)
+        return {Component.PICTURES: pictures, **({Component.COEFFS: payload} if payload else {})}
+
+    def restore(self, components: Components, frame_count: int, size: tuple[int, int],
+                rank: int, q: int) -> RestoredSegment:
+        """Decode the still and the coefficients; see `decoders.base.Decoder`."""
+        if Component.PICTURES not in components:
+            raise FormatError("the segment has no pictures.", "The file is damaged; get another copy.")
+        latent, basis = _from_tiles(decode_pictures(components[Component.PICTURES], rank + 1, size))
+        steps = _coeff_steps(basis, frame_count, q)
+        coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, steps)
+        return RestoredSegment(latent, basis, coeffs, size)
+
+    def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
+               size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+        """Frames (n, H, W) in [0, 1]; another `size` resamples latent and basis, which commutes with their sum."""
+        assert segment.basis is not None
+        latent, basis = segment.latent, segment.basis
+        if size is not None and size != segment.size:
+            latent, basis = _resize(latent[None], size)[0], _resize(basis, size)
+        flat = coeffs.astype(np.float32) @ basis.reshape(len(basis), latent.size)
+        return np.clip(flat + latent.reshape(-1), 0, 1).reshape(-1, *latent.shape)
+
+
+def _blocks(flat: NDArray[np.uint8]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Pixel ranges of (T, N) frames as float32 in [0, 1], a bounded number at a time."""
+    step = max(1, BLOCK_VALUES // len(flat))
+    for start in range(0, flat.shape[1], step):
+        part = slice(start, min(start + step, flat.shape[1]))
+        yield part, flat[:, part].astype(np.float32) / np.float32(255)
+
+
+def _mean(flat: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.concatenate([block.mean(0) for _, block in _blocks(flat)])
+
+
+def _gram(flat: NDArray[np.uint8], latent: NDArray[np.float32], progress: Progress) -> NDArray[np.float64]:
+    """Inner products of the centered frames, (T, T)."""
+    gram = np.zeros((len(flat), len(flat)))
+    for part, block in _blocks(flat):
+        centered = block - latent[part]
+        gram += centered @ centered.T
+        progress(part.stop / flat.shape[1], "fitting")
+    return gram
+
+
+def _project(flat: NDArray[np.uint8], latent: NDArray[np.float32],
+             coeffs: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Sums over frames of coefficient times centered frame, (r, N)."""
+    weights = coeffs.T.astype(np.float32)
+    out = np.empty((len(weights), flat.shape[1]), np.float32)
+    for part, block in _blocks(flat):
+        out[:, part] = weights @ (block - latent[part])
+    return out
+
+
+def _refit(frames: NDArray[np.uint8], latent: NDArray[np.float32],
+           basis: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Least-squares coefficients (T, r) of every frame on a given latent and basis."""
+    flat, flat_basis = frames.reshape(len(frames), -1), basis.reshape(len(basis), latent.size)
+    right = np.zeros((len(flat_basis), len(frames)))
+    for part, block in _blocks(flat):
+        right += flat_basis[:, part] @ (block - latent.reshape(-1)[part]).T
+    normal = (flat_basis @ flat_basis.T).astype(np.float64)
+    ridge = 1e-6 * max(float(np.trace(normal)) / max(len(normal), 1), 1e-12)  # components coded to nothing stay at 0
+    return np.asarray(np.linalg.solve(normal + ridge * np.eye(len(normal)), right).T)
+
+
+def _coeff_steps(basis: NDArray[np.float32], frame_count: int, q: int) -> NDArray[np.float64]:
+    """Steps (r,) by equal slopes; infinite where the decoded basis picture is empty."""
+    norms = np.sqrt((basis.astype(np.float64) ** 2).sum((1, 2)))  # rms * sqrt(N)
+    with np.errstate(divide="ignore"):
+        return np.asarray(pixel_step(q) * np.sqrt(frame_count) / norms)
+
+
+def _final_preset(pixels: int) -> int:
+    """Slowest preset that keeps one still at a few seconds."""
+    return next((preset for limit, preset in FINAL_PRESETS if pixels <= limit), LARGE_PRESET)
+
+
+def _to_tiles(latent: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([latent[None] * 255, basis * 255 + 128])
+
+
+def _from_tiles(tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return tiles[0] / np.float32(255), (tiles[1:] - np.float32(128)) / np.float32(255)
+
+
+def _resize(pictures: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    from skimage.transform import resize
+
+    return np.asarray(resize(pictures, (len(pictures), *size), order=3, mode="edge", anti_aliasing=True),
+                      dtype=np.float32)

@@ -1,0 +1,229 @@
+"""Search of rank and quantizer index for a target, on one segment.
+
+Ranks are explored by hill climbing with the decoder's fast coder; the chosen rank's index is settled with the
+final coder, so what was measured is what the file holds. Sizes come first and qualities only when asked for,
+because rendering may be slow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lrmcodec.decoders.base import Components
+from lrmcodec.formats.errors import TargetError
+from lrmcodec.quantize import MAX_Q, MAX_SHIFT, SHIFT_MIDDLE
+
+RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+FIRST_RANK = 8
+FIRST_Q = 100
+LOG_BYTES_PER_Q = 0.02  # bytes fall by about 2 % a step
+WITHIN = 0.97  # a size target counts as met from this share of it upward
+SLOPE_Q = 8  # distance over which the exchange of bytes for quality is measured
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to code a segment: rank, quantizer index, shift of the coefficients' steps, final or fast coder."""
+
+    rank: int
+    q: int
+    shift: int = SHIFT_MIDDLE
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a setting gave; `psnr_db` is measured on the decoded frames the first time it is asked for."""
+
+    setting: Setting
+    components: Components
+    measure: Callable[[], float]
+
+    @property
+    def size_bytes(self) -> int:
+        """Payload bytes, with the directory entries that go with them."""
+        return sum(len(payload) + 3 for payload in self.components.values())
+
+    @cached_property
+    def psnr_db(self) -> float:
+        """Mean PSNR over frames in dB."""
+        return self.measure()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Exactly one of: at most `size_bytes`, at least `psnr_db`, or the quantizer index `q` itself."""
+
+    size_bytes: int | None = None
+    psnr_db: float | None = None
+    q: int | None = None
+
+
+class Search:
+    """Finds the best trial of one segment for a target.
+
+    Parameters
+    ----------
+    run : callable
+        Codes the segment with a setting.
+    rank_limit : int
+        Largest rank allowed.
+    min_q : int
+        Finest quantizer index.
+    """
+
+    def __init__(self, run: Callable[[Setting], Trial], rank_limit: int, min_q: int) -> None:
+        self._run = run
+        self._ranks = [*(rank for rank in RANKS if rank < rank_limit), rank_limit]
+        self._min_q = min_q
+        self._done: dict[Setting, Trial] = {}
+
+    def best(self, target: Target, rank: int | None = None) -> Trial:
+        """Trial with the final coder that meets `target` best, at `rank` or at the best rank.
+
+        Raises
+        ------
+        TargetError
+            When no setting meets the target; the hint says what can be met.
+        """
+        if rank is None:
+            rank = self._climb(target)
+        guess = self._solve(rank, target, FIRST_Q, final=False)
+        trial = self._solve(rank, target, guess.setting.q if guess else FIRST_Q, final=True)
+        if trial is None:
+            raise self._refusal(rank, target)
+        return self._fill(trial, target.size_bytes) if target.size_bytes is not None else trial
+
+    def _trial(self, setting: Setting) -> Trial:
+        if setting not in self._done:
+            self._done[setting] = self._run(setting)
+        return self._done[setting]
+
+    def _climb(self, target: Target) -> int:
+        """Best rank by the fast coder: from a first guess uphill along RANKS, then halfway to its neighbors."""
+        scores: dict[int, float] = {}
+
+        def score(index: int) -> float:
+            if index not in scores:
+                scores[index] = self._score(self._ranks[index], target)
+            return scores[index]
+
+        last = len(self._ranks) - 1
+        at = min(self._ranks.index(FIRST_RANK) if FIRST_RANK in self._ranks else last, last)
+        outward = 1 if target.psnr_db is not None else -1  # more rank for quality, less for size
+        while score(at) == -math.inf and 0 <= at + outward <= last:
+            at += outward
+        for step in (1, -1):
+            while 0 <= at + step <= last and score(at + step) > score(at):
+                at += step
+        return self._between(at, score(at), target)
+
+    def _between(self, at: int, best: float, target: Target) -> int:
+        chosen = self._ranks[at]
+        for other in self._ranks[max(at - 1, 0):at] + self._ranks[at + 1:at + 2]:
+            middle = (self._ranks[at] + other) // 2
+            if middle not in self._ranks and self._score(middle, target) > best:
+                chosen, best = middle, self._score(middle, target)
+        return chosen
+
+    def _score(self, rank: int, target: Target) -> float:
+        """How well a rank does at the target, higher is better: dB at a size, minus log bytes at a quality."""
+        trial = self._solve(rank, target, FIRST_Q, final=False)
+        if trial is None:
+            return -math.inf
+        if target.size_bytes is not None:
+            return trial.psnr_db
+        if target.psnr_db is not None:
+            return -math.log2(trial.size_bytes)
+        return trial.psnr_db - self._slope(target) * math.log2(trial.size_bytes)
+
+    def _slope(self, target: Target) -> float:
+        """Decibels bought by doubling the bytes, at a middling rank around index q."""
+        assert target.q is not None
+        rank = min(FIRST_RANK, self._ranks[-1])
+        fine, coarse = (self._trial(Setting(rank, min(target.q + step, MAX_Q))) for step in (-SLOPE_Q, SLOPE_Q))
+        octaves = math.log2(fine.size_bytes / coarse.size_bytes)
+        return (fine.psnr_db - coarse.psnr_db) / octaves if octaves > 0 else 0.0
+
+    def _solve(self, rank: int, target: Target, guess: int, *, final: bool) -> Trial | None:
+        """Best trial at a rank that meets the target: the finest within a size, the coarsest of a quality."""
+        if target.q is not None:
+            return self._trial(Setting(rank, target.q, final=final))
+        if target.size_bytes is not None:
+            return self._finest_within(rank, target.size_bytes, guess, final)
+        assert target.psnr_db is not None
+        return self._coarsest_of(rank, target.psnr_db, guess, final)
+
+    def _finest_within(self, rank: int, size_bytes: int, guess: int, final: bool) -> Trial | None:
+        too_large: dict[int, float] = {self._min_q - 1: math.inf}  # index to log of size over target
+        small_enough: dict[int, float] = {MAX_Q + 1: -math.inf}
+        best = None
+        while True:
+            low, high = max(too_large), min(small_enough)
+            if high - low <= 1:
+                return best
+            q = min(max(guess, low + 1), high - 1)
+            trial = self._trial(Setting(rank, q, final=final))
+            excess = math.log(trial.size_bytes / size_bytes)
+            if excess <= 0:
+                best, small_enough[q] = trial, excess
+            else:
+                too_large[q] = excess
+            guess = _next_guess(too_large, small_enough, q, excess)
+
+    def _coarsest_of(self, rank: int, psnr_db: float, guess: int, final: bool) -> Trial | None:
+        low, high = self._min_q - 1, MAX_Q + 1  # good enough at low, too coarse at high
+        best = None
+        q = guess
+        while high - low > 1:
+            q = min(max(q, low + 1), high - 1)
+            trial = self._trial(Setting(rank, q, final=final))
+            if trial.psnr_db >= psnr_db:
+                best, low = trial, q
+            else:
+                high = q
+            q = (low + high) // 2
+        return best
+
+    def _fill(self, trial: Trial, size_bytes: int) -> Trial:
+        """Use what is left of a size target: finer coefficients, or the next finer index with coarser ones."""
+        best = trial
+        rank, q = trial.setting.rank, trial.setting.q
+        candidates = [Setting(rank, q, shift, final=True) for shift in range(SHIFT_MIDDLE - 1, SHIFT_MIDDLE - 5, -1)]
+        candidates += [Setting(rank, q - step, shift, final=True) for step in (1, 2)
+                       for shift in range(SHIFT_MIDDLE, MAX_SHIFT - 3) if q - step >= self._min_q]
+        for setting in candidates:
+            if best.size_bytes >= (1 + WITHIN) / 2 * size_bytes:
+                break
+            other = self._trial(setting)
+            if other.size_bytes <= size_bytes and other.psnr_db > best.psnr_db:
+                best = other
+        return best
+
+    def _refusal(self, rank: int, target: Target) -> TargetError:
+        if target.size_bytes is not None:
+            least = min(self._trial(Setting(r, MAX_Q, final=True)).size_bytes for r in {rank, *self._ranks[:1]})
+            return TargetError(f"{target.size_bytes} bytes are too few for this clip.",
+                               f"The smallest possible here is about {least} bytes a segment.")
+        finest = self._trial(Setting(rank, self._min_q, final=True))
+        return TargetError(f"{target.psnr_db:g} dB cannot be reached.",
+                           f"The best possible here is {finest.psnr_db:.2f} dB at rank {rank}.")
+
+
+def _next_guess(too_large: dict[int, float], small_enough: dict[int, float], q: int, excess: float) -> int:
+    """Index to try next: on the line between the bracket's ends, by the usual slope while one end is unknown."""
+    low, high = max(too_large), min(small_enough)
+    above, below = too_large[low], small_enough[high]
+    if math.isinf(above) or math.isinf(below):
+        return q + (math.ceil(excess / LOG_BYTES_PER_Q) or -1)
+    if len(too_large) + len(small_enough) > 7:  # the curve bends too much for a line
+        return (low + high) // 2
+    return low + math.ceil((high - low) * above / (above - below))
+
+
+def share(total: int, parts: Sequence[int], index: int, used: int) -> int:
+    """Bytes that part `index` may use: what is left of `total`, shared by length with the parts to come."""
+    return (total - used) * parts[index] // sum(parts[index:])
