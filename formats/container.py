@@ -8,7 +8,7 @@ its limit before it is used.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
@@ -19,7 +19,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.entropy import MAX_COUNT
+from lrmcodec.formats.errors import ClipError, FormatError
 from lrmcodec.formats.time_code import Timing, decode_times, encode_times
 from lrmcodec.formats.varint import read_varint, write_varint
 
@@ -33,7 +34,9 @@ MAX_SEGMENTS = 65_536
 MAX_COMPONENTS = 64
 MAX_FILE_BYTES = (1 << 32) - 1
 MAX_BASIS_VALUES = 1 << 28  # (rank + 1) * height * width of one segment
+MAX_COEFFS = MAX_COUNT  # rank * frames of one segment
 MAX_METADATA_BYTES = 1 << 20
+MAX_METADATA_DEPTH = 16
 FIRST_ANCILLARY_ID = 32
 DAMAGED = "The file is damaged; get another copy."
 
@@ -46,6 +49,10 @@ class Component(IntEnum):
     LATENT = 3
     TIMES = 4
     METADATA = 33
+
+
+CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA})
+SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT})
 
 
 @dataclass(frozen=True)
@@ -233,14 +240,17 @@ def _read_layout(data: bytes) -> _Layout:
     header, at = _read(HEADER, data, PREFIX_BYTES)
     if header["segment_count"] > header["frame_count"]:
         raise FormatError("the file names more segments than frames.", DAMAGED)
-    own, at = _read_entries(data, at, header["component_count"])
+    own, at = _read_entries(data, at, header["component_count"], CLIP_COMPONENTS)
     segments = []
-    for _ in range(header["segment_count"]):
+    for start, stop in segment_bounds(header["frame_count"], header["segment_count"]):
         fields, at = _read(SEGMENT, data, at)
         if (fields["rank"] + 1) * header["height"] * header["width"] > MAX_BASIS_VALUES:
             raise FormatError(f"rank {fields['rank']} at {header['height']}x{header['width']} pixels is over the "
                               "limit of 2^28 basis values.", DAMAGED)
-        entries, at = _read_entries(data, at, fields["component_count"])
+        if fields["rank"] * (stop - start) > MAX_COEFFS:
+            raise FormatError(f"rank {fields['rank']} over {stop - start} frames is over the limit of 2^20 "
+                              "coefficients.", DAMAGED)
+        entries, at = _read_entries(data, at, fields["component_count"], SEGMENT_COMPONENTS)
         segments.append((fields, entries))
     expected = at + sum(length for _, length in [*own, *(e for _, entries in segments for e in entries)])
     if expected != len(data):
@@ -272,6 +282,8 @@ def _write(fields: Sequence[Field], **values: Any) -> bytes:
 
 def _write_field(field: Field, value: Any) -> bytes:
     if field.kind.startswith("raw"):
+        if len(value) != _fixed_bytes(field.kind):
+            raise ValueError(f"{field.name} has {len(value)} bytes, not {_fixed_bytes(field.kind)}")
         return bytes(value)
     if not field.least <= value <= field.limit:
         raise FormatError(f"{field.name} is {value}, allowed are {field.least} to {field.limit}.")
@@ -311,13 +323,13 @@ def _entries(components: Mapping[int, bytes]) -> bytes:
     return b"".join(_write(ENTRY, component_id=key, component_bytes=len(value)) for key, value in components.items())
 
 
-def _read_entries(data: bytes, at: int, count: int) -> tuple[list[tuple[int, int]], int]:
+def _read_entries(data: bytes, at: int, count: int, allowed: Collection[int]) -> tuple[list[tuple[int, int]], int]:
     entries: list[tuple[int, int]] = []
     for _ in range(count):
         fields, end = _read(ENTRY, data, at)
         component = fields["component_id"]
-        if component not in Component.__members__.values() and component < FIRST_ANCILLARY_ID:
-            raise FormatError(f"component {component} at byte {at} is unknown.", "Use a newer lrmcodec.")
+        if component not in allowed and component < FIRST_ANCILLARY_ID:
+            raise FormatError(f"component {component} at byte {at} is unknown here.", "Use a newer lrmcodec.")
         if component in (key for key, _ in entries):
             raise FormatError(f"component {component} at byte {at} stands twice.", DAMAGED)
         entries.append((component, fields["component_bytes"]))
@@ -326,9 +338,15 @@ def _read_entries(data: bytes, at: int, count: int) -> tuple[list[tuple[int, int
 
 
 def _pack_metadata(metadata: Mapping[str, Any]) -> bytes:
-    raw = msgpack.packb(dict(metadata))
+    try:
+        raw = msgpack.packb(dict(metadata))
+        plain = _is_plain(msgpack.unpackb(raw, strict_map_key=False))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ClipError(f"the metadata cannot be stored ({error}).", "Give plain values by string keys.") from error
+    if not plain:
+        raise ClipError("the metadata hold more than plain values by string keys.", "Give texts, numbers and lists.")
     if len(raw) > MAX_METADATA_BYTES:
-        raise FormatError(f"metadata take {len(raw)} bytes, at most {MAX_METADATA_BYTES} are kept.")
+        raise ClipError(f"metadata take {len(raw)} bytes, at most {MAX_METADATA_BYTES} are kept.", "Shorten them.")
     return zstandard.ZstdCompressor(level=19).compress(raw)
 
 
@@ -340,6 +358,15 @@ def _unpack_metadata(payload: bytes) -> dict[str, Any]:
         metadata = msgpack.unpackb(raw, strict_map_key=True)
     except (zstandard.ZstdError, ValueError, msgpack.UnpackException) as error:
         raise FormatError(f"the metadata cannot be read ({error}).", DAMAGED) from error
-    if not isinstance(metadata, dict):
-        raise FormatError("the metadata are not a mapping.", DAMAGED)
+    if not isinstance(metadata, dict) or not _is_plain(metadata):
+        raise FormatError("the metadata are not a mapping of plain values.", DAMAGED)
     return metadata
+
+
+def _is_plain(value: Any, depth: int = MAX_METADATA_DEPTH) -> bool:
+    """Whether a value is made of what JSON knows, nested at most `depth` deep."""
+    if isinstance(value, dict):
+        return depth > 0 and all(isinstance(key, str) and _is_plain(item, depth - 1) for key, item in value.items())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
+    return value is None or isinstance(value, (str, bool, int, float))

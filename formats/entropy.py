@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from lrmcodec.formats.errors import FormatError
 
 MODE_ADAPTIVE, MODE_ZSTD = 0, 1
-START_LEVELS = 16  # first context magnitudes that an encoder may name
+START_LEVELS = 16  # an encoder names the first context magnitude: 0, 1, 2, 4, ... 2**14
 PROB_BITS = 16
 FAST_SHIFT, SLOW_SHIFT = 4, 7
 CLASSES = 28
 UNARY_LIMIT = 12
 MAX_GOLOMB = 31
 MAX_MAGNITUDE = 1 << 30
+MAX_COUNT = 1 << 20  # integers of one payload; bounds what a few crafted bytes can make a reader do
 DAMAGED = "The file is damaged; get another copy."
 
 
@@ -42,6 +43,8 @@ def encode_ints(values: NDArray[np.integer], *, thorough: bool = True) -> bytes:
     The shorter of adaptive coding (best of a few starting levels) and zstd of the packed integers is kept. Without
     `thorough`, one starting level is tried, for a size that is a few bytes too large.
     """
+    if values.size > MAX_COUNT:
+        raise ValueError(f"{values.size} integers, at most {MAX_COUNT} fit one payload")
     if not values.any():
         return b""
     if int(np.abs(values.astype(np.int64)).max()) >= MAX_MAGNITUDE:
@@ -65,22 +68,24 @@ def decode_ints(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
     Raises
     ------
     FormatError
-        When the bytes do not decode to that many integers.
+        When the bytes do not decode to that many integers, or these are more than MAX_COUNT.
     """
+    if shape[0] * shape[1] > MAX_COUNT:
+        raise FormatError(f"{shape[0] * shape[1]} integers in one payload, at most {MAX_COUNT} are allowed.", DAMAGED)
     if not data:
         return np.zeros(shape, np.int32)
     mode, level = data[0] >> 4, data[0] & 15
     if mode == MODE_ADAPTIVE:
         return np.array(_decode_adaptive(data[1:], shape, level), np.int32).reshape(shape)
-    if mode == MODE_ZSTD:
+    if mode == MODE_ZSTD and level == 0:
         return _decode_zstd(data[1:], shape)
-    raise FormatError(f"integers are coded in mode {mode}, known are 0 and 1.", DAMAGED)
+    raise FormatError(f"integers are coded in mode byte {data[0]:#04x}, known are 0x00 to 0x10.", DAMAGED)
 
 
 def _levels(values: NDArray[np.integer]) -> list[int]:
     """Starting levels worth trying: around the size of the first column."""
-    guess = 2 * int(np.abs(values[:, :1]).max()).bit_length()
-    return sorted({min(max(guess + step, 0), START_LEVELS - 1) for step in (-4, -2, 0, 1)})
+    guess = int(np.abs(values[:, :1]).max()).bit_length()
+    return sorted({min(guess + step, START_LEVELS - 1) for step in (0, 1, 2)})
 
 
 def _shorten(data: bytes, values: NDArray[np.integer]) -> bytes:
@@ -118,7 +123,10 @@ def _decode_zstd(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
     except zstandard.ZstdError as error:
         raise FormatError(f"packed integers cannot be read ({error}).", DAMAGED) from error
     packed = np.frombuffer(raw, np.uint8).reshape(4, -1).T.tobytes()
-    return np.frombuffer(packed, "<i4").reshape(shape[::-1]).T.astype(np.int32)
+    values = np.frombuffer(packed, "<i4").reshape(shape[::-1]).T.astype(np.int32)
+    if ((values <= -MAX_MAGNITUDE) | (values >= MAX_MAGNITUDE)).any():
+        raise FormatError("an integer is over 2**30.", DAMAGED)
+    return values
 
 
 class _Encoder:
@@ -199,7 +207,12 @@ class _Contexts:
 
 
 def _start_probability(group: int, index: int) -> int:
-    """Mean magnitude mu of a class gives 'larger than index' the chance mu / (1 + mu); mu = 2**(group/2 - 4)."""
+    """Mean magnitude mu of a class gives 'larger than index' the chance mu / (1 + mu); mu = 2**(group/2 - 4).
+
+    The Exp-Golomb prefix, group CLASSES, starts even.
+    """
+    if group == CLASSES:
+        return HALF
     mean_256 = (256 << (group + 1) // 2 >> 4) if group % 2 == 0 else (362 << group // 2 >> 4)
     mean_256 = max(mean_256, 8) + (64 if index else 0)  # beyond zero the tail is heavier than geometric
     return (mean_256 << PROB_BITS) // (256 + mean_256)
@@ -210,7 +223,7 @@ def _code_rows(coder: _Coder, rows: list[list[int]], level: int) -> None:
     contexts = _Contexts()
     width = len(rows[0]) if rows else 0
     above = [0] * (width + 1)
-    first = 1 << level // 2 << 1 if level else 0
+    first = 1 << level >> 1
     for index, row in enumerate(rows):
         start = (above[0] * 3 + above[1] >> 1) if index else first
         left, left2 = start, start

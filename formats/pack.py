@@ -68,7 +68,7 @@ class Pack:
             return {}
         try:
             return load_file(self.path / WEIGHTS)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:  # also types numpy lacks
             raise PackError(f"the weights in {self.path} cannot be read ({error}).",
                             "Install the pack again.") from error
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.formats.entropy import decode_ints, encode_ints
-from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.entropy import MAX_MAGNITUDE, decode_ints, encode_ints
+from lrmcodec.formats.errors import ClipError, FormatError
 from lrmcodec.formats.varint import read_varint, write_varint
 
 TICKS_PER_SECOND = 1_000_000
@@ -37,15 +37,26 @@ class Timing:
 
 
 def encode_times(times_s: NDArray[np.float64]) -> Timing:
-    """Choose the shortest form that keeps every time within half a microsecond."""
+    """Choose the shortest form that keeps every time within half a microsecond.
+
+    Raises
+    ------
+    ClipError
+        When frames lie closer than a microsecond, or uneven ones too far apart.
+    """
     rate = _even_rate(times_s)
     if rate is not None:
         return Timing(rate.numerator, rate.denominator)
     ticks = np.rint(times_s * TICKS_PER_SECOND).astype(np.int64)
     gaps = np.diff(ticks)
+    if gaps.min() < 1 or ticks[-1] > MAX_TICKS:
+        raise ClipError("frames lie closer than a microsecond, or the clip lasts over twelve days.",
+                        "Correct the frame times.")
     unit = int(np.gcd.reduce(gaps))
     gaps = gaps // unit
     middle = int(np.median(gaps))
+    if np.abs(gaps - middle).max() >= MAX_MAGNITUDE:
+        raise ClipError("frame times have a gap of more than a quarter of an hour.", "Encode the clip in parts.")
     payload = write_varint(unit) + write_varint(middle) + encode_ints((gaps - middle)[None])
     return Timing(0, 1, payload)
 
@@ -63,7 +74,7 @@ def decode_times(timing: Timing, count: int) -> NDArray[np.float64]:
     unit, offset = read_varint(timing.payload, 0, limit=MAX_TICKS)
     middle, offset = read_varint(timing.payload, offset, limit=MAX_TICKS)
     gaps = decode_ints(timing.payload[offset:], (1, count - 1))[0].astype(np.int64) + middle
-    if not len(gaps) or gaps.min() < 1 or unit * float(gaps.sum()) > MAX_TICKS:
+    if not len(gaps) or unit < 1 or gaps.min() < 1 or unit * float(gaps.sum()) > MAX_TICKS:
         raise FormatError("frame times do not increase or exceed twelve days.",
                           "The file is damaged; get another copy.")
     ticks = np.concatenate([[0], np.cumsum(gaps)]) * unit
