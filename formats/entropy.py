@@ -74,6 +74,8 @@ def decode_ints(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
         raise FormatError(f"{shape[0] * shape[1]} integers in one payload, at most {MAX_COUNT} are allowed.", DAMAGED)
     if not data:
         return np.zeros(shape, np.int32)
+    if not shape[0] * shape[1]:
+        raise FormatError("bytes are given for no integers.", DAMAGED)
     mode, level = data[0] >> 4, data[0] & 15
     if mode == MODE_ADAPTIVE:
         return np.array(_decode_adaptive(data[1:], shape, level), np.int32).reshape(shape)
