@@ -178,7 +178,7 @@ def _obu(kind: int, payload: bytes) -> bytes:
 def _sequence_header(shape: tuple[int, int], flags: int) -> bytes:
     """Reduced still-picture sequence header (AV1 section 5.5.1) of a (height, width) page."""
     height, width = shape
-    width_bits, height_bits = width.bit_length(), height.bit_length()
+    width_bits, height_bits = (width - 1).bit_length(), (height - 1).bit_length()
     fields = [
         (0, 3), (1, 1), (1, 1), (31, 5),  # profile 0, still picture, reduced header, no level limit
         (width_bits - 1, 4), (height_bits - 1, 4), (width - 1, width_bits), (height - 1, height_bits),
