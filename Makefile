@@ -1,0 +1,57 @@
+# Two commands on a fresh machine with Python 3.11 or newer and make:
+#
+#   make demo    set up .venv, encode and decode two clips, leave the results in demo/
+#   make test    the same set-up, then ruff, mypy and pytest on the built and installed wheel
+#
+# Another Python:        make demo PYTHON=python3.12
+# Another build of torch: make venv TORCH=torch==2.13.0
+# By default torch is the build for CUDA where an NVIDIA GPU is found, and the much smaller one for CPUs elsewhere.
+
+PYTHON ?= $(firstword $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name; done) python3)
+TORCH_PIN := $(shell sed -n '/^torch==/p' constraints.txt)
+TORCH ?= $(shell if command -v nvidia-smi >/dev/null || [ "$$(uname)" = Darwin ]; \
+	then echo $(TORCH_PIN); else echo $(TORCH_PIN)+cpu; fi)
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --constraint constraints.txt
+
+.PHONY: demo test venv wheel install check clean
+
+demo: install
+	$(BIN)/lrmcodec demo --output demo --force
+
+test: install
+	$(INSTALL) "$$(echo dist/*.whl)[dicom,dev]"
+	$(MAKE) --no-print-directory check
+
+# Types are checked from a folder where the checkout's own folders do not hide the installed package.
+check:
+	$(BIN)/ruff check .
+	cd $(VENV) && bin/mypy --config-file ../setup.cfg --package lrmcodec
+	$(BIN)/pytest
+
+venv: $(VENV)/.ready
+
+# The marker says that the environment holds what the constraints ask for.
+$(VENV)/.ready: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lrmcodec needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) '$(TORCH)' 2>/dev/null || $(INSTALL) '$(TORCH)' --extra-index-url $(CPU_WHEELS)
+	$(INSTALL) setuptools
+	touch $@
+
+# Built from scratch: setuptools would carry files that are long gone from an old build/ into the wheel.
+wheel: $(VENV)/.ready
+	rm -rf build dist lrmcodec.egg-info
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+install: wheel
+	$(INSTALL) "$$(echo dist/*.whl)[dicom]"
+	$(INSTALL) --no-deps --force-reinstall dist/*.whl
+
+clean:
+	rm -rf $(VENV) build dist demo lrmcodec.egg-info

@@ -1,0 +1,134 @@
+"""What the user sees: results on stdout, notes and progress on stderr.
+
+Rich is imported only when something is drawn, so that --json, --help and errors stay quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+PROGRESS_AFTER_S = 0.5
+WIDE = 4096
+"""Columns assumed where the output is no terminal, so that nothing is wrapped or cut in files and pipes."""
+
+Rows = Sequence[tuple[str, ...]]
+
+
+def printable(text: object) -> str:
+    """Text that any terminal takes; bytes of file names that are no text become question marks."""
+    return str(text).encode("utf-8", "replace").decode()
+
+
+@dataclass
+class Console:
+    """How much to say.
+
+    Attributes
+    ----------
+    level : int
+        -1 quiet, 0 normal, 1 verbose.
+    """
+
+    level: int = 0
+
+    def note(self, text: str) -> None:
+        """Print a remark on stderr, unless quiet."""
+        if self.level >= 0:
+            click.echo(f"note: {printable(text)}", err=True)
+
+    def warn(self, text: str) -> None:
+        """Print a warning on stderr, unless quiet."""
+        if self.level >= 0:
+            click.echo(f"warning: {printable(text)}", err=True)
+
+    def data(self, values: Mapping[str, Any]) -> None:
+        """Print one JSON object on stdout."""
+        click.echo(json.dumps(values, indent=2, allow_nan=False))
+
+    def facts(self, rows: Rows, *, err: bool = False) -> None:
+        """Print pairs of a name and a value in two columns."""
+        self.table(rows, err=err)
+
+    def table(self, rows: Rows, head: Sequence[str] = (), *, err: bool = False) -> None:
+        """Print rows in columns; columns of numbers are aligned to the right."""
+        from rich.console import Console as Rich
+        from rich.table import Table
+        from rich.text import Text
+
+        stream = sys.stderr if err else sys.stdout
+        drawn = Table(box=None, show_header=bool(head), pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for index in range(len(rows[0])):
+            numbers = len(head) > 0 and all(row[index][:1].isdigit() for row in rows)
+            drawn.add_column(head[index] if head else "", justify="right" if numbers else "left",
+                             style="" if index or head else "dim")
+        for row in rows:
+            drawn.add_row(*(Text(printable(cell)) for cell in row))
+        rich = Rich(file=stream, width=None if stream.isatty() else WIDE)
+        with rich.capture() as text:
+            rich.print(drawn)
+        click.echo("\n".join(line.rstrip() for line in text.get().splitlines()), file=stream)
+
+    def progress(self) -> Progress:
+        """Progress of one step, to be used in a `with` statement."""
+        return Progress(self.level, sys.stderr)
+
+
+class Progress:
+    """A bar with the time left on a terminal, from half a second on; lines of text where verbose without one."""
+
+    def __init__(self, level: int, stream: TextIO) -> None:
+        self._level, self._stream = level, stream
+        self._terminal = stream.isatty() and level >= 0
+        self._began = time.monotonic()
+        self._bar: Bar | None = None
+        self._last: tuple[float, str] = (0.0, "")
+
+    def __enter__(self) -> Callable[[float | None, str], None]:
+        return self._update
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _update(self, fraction: float | None, label: str) -> None:
+        if not self._terminal:
+            if self._level > 0 and label != self._last[1]:
+                click.echo(label, file=self._stream)
+            self._last = (0.0, label)
+        elif self._bar is not None or time.monotonic() - self._began > PROGRESS_AFTER_S:
+            self._draw(fraction, label)
+
+    def _draw(self, fraction: float | None, label: str) -> None:
+        if self._bar is None:
+            self._bar = self._start(label)
+        task = self._bar.task_ids[0]
+        if fraction is not None and fraction < self._last[0]:  # another stage began
+            self._bar.reset(task)
+        self._bar.update(task, description=label, completed=fraction, total=None if fraction is None else 1.0)
+        self._last = (fraction or 0.0, label)
+
+    def _start(self, label: str) -> Bar:
+        from rich.console import Console as Rich
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        bar = Bar(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
+                  console=Rich(file=self._stream), transient=True)
+        bar.add_task(label, total=1.0)
+        bar.start()
+        return bar
+
+
+pass_console = click.make_pass_decorator(Console, ensure=True)

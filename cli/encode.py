@@ -1,0 +1,102 @@
+"""`lrmcodec encode`: a clip to a .lrm file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lrmcodec.cli import options
+from lrmcodec.cli.console import Console, Rows, pass_console
+from lrmcodec.cli.files import STREAM, amount, read_input, refuse_same, shape, source_bytes
+
+if TYPE_CHECKING:
+    from lrmcodec.codec import Encoded
+
+SUFFIX = ".lrm"
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.option("-o", "--output", metavar="OUT", help="File to write, '-' for stdout; default: INPUT with suffix .lrm.")
+@click.option("--rank", type=click.IntRange(min=0), metavar="R",
+              help="Number of basis pictures; by default the best one for the target is searched.")
+@click.option("--ratio", type=options.POSITIVE, metavar="X", help="Target: a file X times smaller than the pixels.")
+@click.option("--size-bytes", type=click.IntRange(min=1), metavar="N", help="Target: the file has at most N bytes.")
+@click.option("--psnr", type=options.POSITIVE, metavar="DB", help="Target: a mean PSNR of at least DB.")
+@click.option("--quality", type=click.FloatRange(0, 100), metavar="Q", help="Target: 0 (smallest) to 100; default 80.")
+@click.option("--pack", metavar="P", help="Decoder: a shipped pack's name (see 'lrmcodec packs') or a pack's folder.")
+@options.device
+@options.size("Resize the frames first; a ratio then refers to the resized clip.")
+@options.span
+@click.option("--fps", type=options.POSITIVE, metavar="F", help="Frame rate of the input, for inputs that have none.")
+@options.gray
+@options.force
+@options.as_json
+@pass_console
+def encode(console: Console, /, source: str, output: str | None, psnr: float | None, pack: str | None, force: bool,
+           as_json: bool, gray: bool, size: tuple[int, int] | None, fps: float | None, start: float | None,
+           duration: float | None, **coding: Any) -> None:
+    """Encode a clip to a .lrm file.
+
+    INPUT is a video, an animated GIF, a DICOM clip, a .npy or .npz array or a folder of PNG pictures. At most one
+    target can be given.
+    """
+    options.at_most_one(ratio=coding["ratio"], size_bytes=coding["size_bytes"], psnr=psnr, quality=coding["quality"])
+    target = _check_output(source, output, force, as_json)
+
+    from lrmcodec import codec
+    from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack
+
+    chosen = find_pack(pack or DEFAULT_PACK)
+    clip = read_input(console, source, gray=gray, size=size, fps=fps, start=start, duration=duration)
+    with console.progress() as progress:
+        encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, progress=progress, **coding)
+    _save(encoded, target, force)
+    if as_json:
+        console.data({"input": source, "source_bytes": source_bytes(source), "output": target, **encoded.as_dict()})
+    elif console.level >= 0:
+        console.facts(_summary(encoded, source, target), err=target == STREAM)
+
+
+def _check_output(source: str, output: str | None, force: bool, as_json: bool) -> str:
+    """Name of the output; whatever would keep it from being written is refused now, before the long work."""
+    from lrmcodec.formats.atomic import check_writable
+    from lrmcodec.formats.errors import OutputError
+
+    if output == STREAM:
+        if as_json or sys.stdout.isatty():
+            raise click.UsageError("-o - writes the file to stdout, so that must be no terminal, and --json must be left out.")
+        return STREAM
+    if output is None:
+        output = str(Path(source).with_name(f"{Path(source).stem or 'clip'}{SUFFIX}"))
+    if Path(output).suffix.lower() != SUFFIX:
+        raise OutputError(f"{output} does not end in {SUFFIX}.", "To make a video of a .lrm file, use 'lrmcodec decode'.")
+    refuse_same(source, output)
+    check_writable(output, force)
+    return output
+
+
+def _save(encoded: Encoded, target: str, force: bool) -> None:
+    if target == STREAM:
+        sys.stdout.buffer.write(encoded.data)
+        sys.stdout.buffer.flush()
+    else:
+        encoded.save(target, force=force)
+
+
+def _summary(encoded: Encoded, source: str, target: str) -> Rows:
+    report, before = encoded.report, source_bytes(source)
+    return [
+        ("Written", "stdout" if target == STREAM else target),
+        ("Size", f"{report.size_bytes:,} bytes" + (f" (the input has {before:,})" if before else "")),
+        ("Ratio", f"{report.ratio:,.1f} to 1, of one byte a pixel"),
+        ("PSNR", f"{report.psnr_db:.2f} dB"),
+        ("SSIM3D", f"{report.ssim3d:.4f}"),
+        ("Clip", f"{shape(report.frames, report.height, report.width)}, {report.fps:.4g} frames a second"),
+        ("Rank", f"{report.rank}, {amount(report.segments, 'segment')}"),
+        ("Decoder", report.pack),
+        ("Time", f"{report.encode_seconds:.1f} s, {report.fit_seconds:.1f} s of it fitting"),
+    ]

@@ -1,0 +1,74 @@
+"""Opening what the user names, with the remarks that go with it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lrmcodec.cli.console import Console
+
+if TYPE_CHECKING:
+    from lrmcodec.codec import LrmFile
+    from lrmcodec.formats.clip import Clip
+
+STREAM = "-"
+"""Name that stands for stdin or stdout."""
+
+DICOM_NOTE = ("lrmcodec does not de-identify: text burned into the pixels of a DICOM clip, such as a patient's name, "
+              "stays in the pixels.")
+
+
+def read_input(console: Console, path: str, *, gray: bool = False, size: tuple[int, int] | None = None,
+               fps: float | None = None, start: float | None = None, duration: float | None = None) -> Clip:
+    """Read a clip and cut it; the reader's warnings go to stderr."""
+    from lrmcodec.formats.video import read_clip
+
+    if path == STREAM:
+        raise click.UsageError("a clip cannot be read from stdin; give the name of a file.")
+    with console.progress() as progress:
+        clip = read_clip(path, gray=gray, size=size, fps=fps, progress=progress)
+    for text in clip.metadata.get("warnings", []):
+        console.warn(f"{path}: {text}.")
+    if clip.metadata.get("source") == "dicom":
+        console.note(DICOM_NOTE)
+    return clip if start is None and duration is None else clip.cut(start, duration)
+
+
+def open_lrm(path: str, *, pack: str | None = None, device: str = "auto") -> LrmFile:
+    """Open a .lrm file by name, or from stdin when the name is '-'."""
+    from lrmcodec import codec
+
+    return codec.open(sys.stdin.buffer.read() if path == STREAM else path, pack=pack, device=device)
+
+
+def refuse_same(source: str, output: str) -> None:
+    """Refuse to write over the input, which --force would allow.
+
+    Raises
+    ------
+    OutputError
+        When both names mean the same file.
+    """
+    from lrmcodec.formats.errors import OutputError
+
+    if os.path.realpath(source) == os.path.realpath(output):
+        raise OutputError(f"{output} is the input itself.", "Choose another output with -o.")
+
+
+def source_bytes(path: str) -> int | None:
+    """Bytes of the input on disk; None for a folder of pictures."""
+    return Path(path).stat().st_size if Path(path).is_file() else None
+
+
+def amount(count: int, word: str) -> str:
+    """Count and noun, for example '1 segment' or '1,024 frames'."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+def shape(frames: int, height: int, width: int) -> str:
+    """Frames and their size in words."""
+    return f"{amount(frames, 'frame')} of {height} x {width} pixels"

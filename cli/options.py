@@ -1,0 +1,60 @@
+"""Types and options that several sub-commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width in pixels, from HxW; a usage error when they are not within the format's limits."""
+    from lrmcodec.formats.container import MAX_SIDE, MIN_SIDE
+
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not of the form HxW, for example 112x112.")
+    height, width = int(match[1]), int(match[2])
+    if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE:
+        raise click.BadParameter(f"{text} has a side outside {MIN_SIDE} to {MAX_SIDE} pixels.")
+    return height, width
+
+
+def parse_times(text: str) -> list[float]:
+    """Seconds from a list separated by commas; a usage error when one is not a number."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of seconds, for example 0,0.1,0.2.") from error
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+POSITIVE = click.FloatRange(min=0, min_open=True)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
+force = click.option("--force", is_flag=True, help="Replace an existing output.")
+gray = click.option("--gray", is_flag=True, help="Turn a color clip to gray instead of refusing it.")
+pack_folder = click.option("--pack", metavar="PATH", help="Folder of a decoder pack that does not come with lrmcodec.")
+device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+                      help="Where networks run; decoders without weights need none.")
+
+
+def size(text: str) -> Decorator:
+    """Option --size with its help."""
+    return click.option("--size", type=parse_size, metavar="HxW", help=text)
+
+
+def span(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options --start and --duration in seconds."""
+    function = click.option("--duration", type=POSITIVE, metavar="S", help="Use only this many seconds.")(function)
+    return click.option("--start", type=click.FloatRange(min=0), metavar="S", help="Begin at this time.")(function)
+
+
+def at_most_one(**given: object) -> None:
+    """Refuse a call that gives more than one of some options, as a usage error."""
+    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} exclude each other.")

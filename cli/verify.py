@@ -1,0 +1,95 @@
+"""`lrmcodec verify`: check a .lrm file by decoding all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lrmcodec.cli import options
+from lrmcodec.cli.console import Console, pass_console
+from lrmcodec.cli.files import open_lrm, read_input, shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lrmcodec.codec import LrmFile
+
+
+@click.command()
+@click.argument("source", metavar="IN.lrm")
+@click.option("--against", metavar="CLIP", help="Measure PSNR, SSIM3D and ratio against the clip it was made from.")
+@options.span
+@options.gray
+@options.pack_folder
+@options.device
+@options.as_json
+@pass_console
+def verify(console: Console, source: str, against: str | None, start: float | None, duration: float | None,
+           gray: bool, pack: str | None, device: str, as_json: bool) -> None:
+    """Check structure, checksum and decoder of a .lrm file and decode every frame.
+
+    The exit code is 0 only when all of it is sound. --start, --duration and --gray prepare CLIP the way 'encode' was
+    told to; it is resized to the size of the file's frames.
+    """
+    file = open_lrm(source, pack=pack, device=device)
+    facts: dict[str, Any] = {
+        "input": source, "valid": True, "size_bytes": file.size_bytes, "ratio": file.ratio,
+        "frames": file.coded.frame_count, "height": file.size[0], "width": file.size[1], "pack": file.pack.name,
+    }
+    original = None
+    if against is not None:
+        clip = read_input(console, against, gray=gray, size=file.size, start=start, duration=duration)
+        original = _comparable(clip.frames, file, against)
+    decoded = _decode_all(console, file, keep=original is not None)
+    if original is not None:
+        facts |= {"against": against, **_measure(original, decoded)}
+    _print(console, facts, as_json)
+
+
+def _comparable(frames: NDArray[np.uint8], file: LrmFile, name: str) -> NDArray[np.uint8]:
+    """Refuse a clip of another length: nothing would be measured but the mistake."""
+    from lrmcodec.formats.errors import ClipError
+
+    count = file.coded.frame_count
+    if len(frames) != count:
+        raise ClipError(f"{name} has {len(frames)} frames here, the file has {count}.",
+                        "Give --start and --duration as they were given to 'encode'.")
+    return frames
+
+
+def _decode_all(console: Console, file: LrmFile, *, keep: bool) -> list[NDArray[np.uint8]]:
+    """Render every frame; blocks are returned only where they are needed, so that memory stays bounded."""
+    kept, done = [], 0
+    with console.progress() as progress:
+        for block in file.blocks():
+            done += len(block)
+            progress(done / file.coded.frame_count, "decoding")
+            if keep:
+                kept.append(block)
+    return kept
+
+
+def _measure(original: NDArray[np.uint8], decoded: list[NDArray[np.uint8]]) -> dict[str, float]:
+    import numpy as np
+
+    from lrmcodec import metrics
+
+    frames = np.concatenate(decoded)
+    return {"psnr_db": metrics.psnr_db(original, frames), "ssim3d": metrics.ssim3d(original, frames)}
+
+
+def _print(console: Console, facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        console.data(facts)
+    elif console.level >= 0:
+        rows = [
+            ("File", f"{facts['input']}: sound, every frame decodes"),
+            ("Clip", shape(facts["frames"], facts["height"], facts["width"])),
+            ("Size", f"{facts['size_bytes']:,} bytes, {facts['ratio']:,.1f} to 1, of one byte a pixel"),
+            ("Decoder", facts["pack"]),
+        ]
+        if "against" in facts:
+            rows += [("PSNR", f"{facts['psnr_db']:.2f} dB"), ("SSIM3D", f"{facts['ssim3d']:.4f}")]
+        console.facts(rows)
