@@ -23,7 +23,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-Progress = Callable[[float, str], None]
+from lrmcodec.decoders.base import Progress
 
 KEY_FRAMES = 32
 KEY_PIXELS = 1024
@@ -119,14 +119,6 @@ class Fit:
     cross: Tensor
 
 
-def damped_least_squares(jacobian: Tensor, residual: Tensor, damping: float) -> Tensor:
-    """Levenberg's step of several small problems at once: (n, p, k), (n, p) -> (n, k)."""
-    normal = jacobian.transpose(1, 2) @ jacobian
-    torch.diagonal(normal, dim1=1, dim2=2).add_(damping)
-    right = jacobian.transpose(1, 2) @ residual[..., None]
-    return torch.cholesky_solve(right, torch.linalg.cholesky(normal))[..., 0]
-
-
 def normal_equations(net: Network, samples: Samples, modulations: Tensor, directions: Tensor) -> Normal:
     """Sum normal equations over the pixels of each frame, in blocks of bounded memory.
 
@@ -190,7 +182,7 @@ def solve_coeffs(model: Model, samples: Samples, latent: Tensor, coeffs: Tensor,
         At these coefficients, without the prior.
     """
     penalty = NOISE_VARIANCE / model.coeff_std.square()  # (r,)
-    damping = torch.full_like(coeffs[:, 0], FIRST_DAMPING)
+    damping = coeffs.new_full((len(coeffs),), FIRST_DAMPING)
 
     def evaluate(at: Tensor) -> tuple[Normal, Tensor]:
         normal = normal_equations(model.net, samples, latent + at @ model.basis.T, model.basis)
@@ -214,12 +206,13 @@ def _damped_step(normal: Normal, penalty: Tensor, coeffs: Tensor, damping: Tenso
     level = torch.diagonal(matrix, dim1=1, dim2=2).mean(1) * damping + 1e-9
     matrix = matrix + torch.diag_embed(penalty.double() + level[:, None])
     right = normal.right.double() - penalty * coeffs
-    return torch.linalg.solve(matrix, right[..., None])[..., 0].float()
+    step: Tensor = torch.linalg.solve(matrix, right[..., None])[..., 0]
+    return step.float()
 
 
 def _adapt(damping: Tensor, better: Tensor) -> Tensor:
     """Trust the linear model more after a good step, less after a bad one."""
-    return torch.where(better, damping * 0.2, damping * 10.0).clamp(LEAST_DAMPING, MOST_DAMPING)
+    return torch.clamp(torch.where(better, damping * 0.2, damping * 10.0), LEAST_DAMPING, MOST_DAMPING)
 
 
 def solve_jointly(model: Model, samples: Samples, latent: Tensor, coeffs: Tensor, steps: int,
@@ -340,7 +333,8 @@ def refit_coeffs(fit: Fit, coeff_std: Tensor, latent: Tensor, rank: int) -> Tens
     right = fit.normal.right[:, :rank].double() + (rows @ fit.coeffs.double()[..., None])[..., 0]
     right = right - fit.cross[:, :rank].double() @ (latent - fit.latent).double()
     matrix = rows[:, :, :rank] + torch.diag(penalty)
-    return torch.linalg.solve(matrix, right[..., None])[..., 0].float()
+    coeffs: Tensor = torch.linalg.solve(matrix, right[..., None])[..., 0]
+    return coeffs.float()
 
 
 def _fit_mean(model: Model, frames: Tensor, coords: Tensor, generator: torch.Generator,
@@ -366,5 +360,5 @@ def _fit_keys(model: Model, frames: Tensor, coords: Tensor, latent: Tensor, gene
 
 
 def _spread(count: int, most: int) -> Tensor:
-    """Up to `most` frame numbers spread evenly over `count` frames."""
-    return torch.linspace(0, count - 1, min(count, most)).round().long().unique()
+    """Up to `most` different frame numbers spread evenly over `count` frames."""
+    return torch.linspace(0, count - 1, min(count, most)).round().long()
