@@ -1,0 +1,67 @@
+"""Golden files: every file of a released version decodes, coefficients exactly and pixels within one gray level.
+
+Made by make_golden.py, read-only since, never deleted; a missing one fails.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lrmcodec import codec
+from lrmcodec.codec import LrmFile
+from lrmcodec.formats.container import Component
+from lrmcodec.formats.entropy import decode_ints
+
+GOLDEN = Path(__file__).parent / "golden"
+SPATIAL = ["v1_spatial_even", "v1_spatial_uneven", "v1_spatial_still"]
+NAMES = [*SPATIAL]
+METADATA = {"v1_spatial_uneven": {"source": "phantom", "spacing_mm": [0.5, 0.25], "note": "größer"}}
+SHAPES = {"v1_spatial_even": (1, 3), "v1_spatial_uneven": (2, 2), "v1_spatial_still": (1, 0), "v1_siren": (1, 4)}
+
+pytestmark = pytest.mark.parametrize("name", NAMES)
+
+
+def load(name: str) -> tuple[LrmFile, dict[str, NDArray[Any]]]:
+    with np.load(GOLDEN / f"{name}.npz") as arrays:
+        return codec.open(GOLDEN / f"{name}.lrm", device="cpu"), dict(arrays)
+
+
+def test_the_header_is_read(name: str) -> None:
+    file, expected = load(name)
+    assert (len(file.coded.segments), file.rank) == SHAPES[name]
+    assert (file.size, file.metadata) == ((32, 32), METADATA.get(name, {}))
+    np.testing.assert_allclose(file.times_s, expected["times_s"], rtol=0, atol=1e-9)
+
+
+def test_the_integers_are_exact(name: str) -> None:
+    file, expected = load(name)
+    for index, (segment, (start, stop)) in enumerate(
+            zip(file.coded.segments, file.coded.segment_bounds, strict=True)):
+        payload = segment.components.get(Component.COEFFS, b"")
+        assert (payload[0] if payload else -1) == expected[f"shift_{index}"]
+        integers = decode_ints(payload[1:], (segment.rank, stop - start))
+        np.testing.assert_array_equal(integers, expected[f"integers_{index}"])
+
+
+def test_the_coefficients_are_exact_up_to_rounding(name: str) -> None:
+    file, expected = load(name)
+    for index, coeffs in enumerate(file.coeffs):
+        np.testing.assert_allclose(coeffs, expected[f"coeffs_{index}"], rtol=1e-12, atol=1e-12)
+
+
+def test_the_frames_are_within_one_gray_level(name: str) -> None:
+    file, expected = load(name)
+    frames = file.frames()
+    assert (frames.shape, frames.dtype) == (expected["frames"].shape, np.uint8)
+    assert np.abs(frames.astype(int) - expected["frames"]).max() <= 1
+    assert (frames != expected["frames"]).mean() < 0.01
+
+
+def test_golden_files_are_small(name: str) -> None:
+    assert (GOLDEN / f"{name}.lrm").stat().st_size < 3000
+    assert (GOLDEN / f"{name}.npz").stat().st_size < 30_000

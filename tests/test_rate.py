@@ -1,0 +1,116 @@
+"""The search of rank and index, on a made-up coder whose best setting is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrmcodec.formats.errors import TargetError
+from lrmcodec.quantize import MAX_Q, SHIFT_MIDDLE
+from lrmcodec.rate import Search, Setting, Target, Trial, share
+
+MIN_Q = 4
+LIMIT = 64
+
+
+def model(best_rank: int) -> Callable[[Setting], Trial]:
+    """Coder whose bytes fall by 2 % a step and whose quality peaks at `best_rank` for any size."""
+    def run(setting: Setting) -> Trial:
+        size = (40 + 40 * setting.rank) * 1.02 ** (MAX_Q - setting.q) * 1.03 ** (SHIFT_MIDDLE - setting.shift)
+        distance = abs(math.log2((setting.rank + 1) / (best_rank + 1)))
+        psnr = 6 * math.log2(size / 500) + 30 - 3 * distance
+        return Trial(setting, {1: bytes(max(int(size) - 3, 1))}, lambda: psnr)
+
+    return run
+
+
+def search(best_rank: int = 12, limit: int = LIMIT) -> Search:
+    return Search(model(best_rank), limit, MIN_Q)
+
+
+@settings(max_examples=40, deadline=None)
+@given(size_bytes=st.integers(100, 200_000), best_rank=st.integers(0, 64))
+def test_a_size_is_met_from_below(size_bytes: int, best_rank: int) -> None:
+    trial = search(best_rank).best(Target(size_bytes=size_bytes))
+    assert trial.size_bytes <= size_bytes
+    finest = trial.setting.q == MIN_Q and trial.setting.rank == LIMIT
+    assert trial.size_bytes >= 0.97 * size_bytes or trial.setting.q == MIN_Q or finest
+
+
+@pytest.mark.parametrize("best_rank", [0, 1, 3, 8, 12, 24, 64])
+@pytest.mark.parametrize("target", [Target(size_bytes=6000), Target(psnr_db=40.0), Target(q=100)])
+def test_the_best_rank_is_found(best_rank: int, target: Target) -> None:
+    rank = search(best_rank).best(target).setting.rank
+    if target.q is None:
+        assert abs(math.log2((rank + 1) / (best_rank + 1))) < 0.5
+    else:
+        assert 0 <= rank <= LIMIT
+
+
+@pytest.mark.parametrize("target", [Target(size_bytes=9000), Target(psnr_db=35.0), Target(q=77)])
+@pytest.mark.parametrize("rank", [0, 5, 64])
+def test_a_given_rank_is_kept(target: Target, rank: int) -> None:
+    assert search().best(target, rank).setting.rank == rank
+
+
+@pytest.mark.parametrize("psnr_db", [20.0, 30.0, 42.5])
+def test_the_coarsest_index_that_reaches_a_quality_is_found(psnr_db: float) -> None:
+    trial = search().best(Target(psnr_db=psnr_db), 12)
+    assert trial.psnr_db >= psnr_db
+    coarser = Setting(12, trial.setting.q + 1, final=True)
+    assert trial.setting.q == MAX_Q or model(12)(coarser).psnr_db < psnr_db
+
+
+@pytest.mark.parametrize("q", [0, 4, 100, 255])
+def test_a_given_index_is_kept(q: int) -> None:
+    assert search().best(Target(q=q), 3).setting.q == q
+
+
+@pytest.mark.parametrize("target", [Target(size_bytes=5000), Target(psnr_db=35.0), Target(q=77)])
+def test_the_result_was_coded_by_the_final_coder(target: Target) -> None:
+    assert search().best(target).setting.final
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 7, 8, 9])
+def test_small_rank_limits_hold(limit: int) -> None:
+    for target in (Target(size_bytes=5000), Target(psnr_db=35.0), Target(q=77)):
+        assert search(limit=limit).best(target).setting.rank <= limit
+
+
+@pytest.mark.parametrize(("target", "can"), [(Target(size_bytes=20), "smallest"), (Target(psnr_db=99.0), "best")])
+@pytest.mark.parametrize("rank", [None, 0, 7])
+def test_what_cannot_be_met_is_refused_with_what_can(target: Target, can: str, rank: int | None) -> None:
+    with pytest.raises(TargetError) as caught:
+        search().best(target, rank)
+    assert can in caught.value.hint
+
+
+def test_no_setting_is_coded_twice() -> None:
+    seen: list[Setting] = []
+    run = model(12)
+    Search(lambda setting: (seen.append(setting), run(setting))[1], LIMIT, MIN_Q).best(Target(size_bytes=5000))
+    assert len(seen) == len(set(seen))
+
+
+def test_a_search_takes_few_trials() -> None:
+    seen: list[Setting] = []
+    run = model(12)
+    Search(lambda setting: (seen.append(setting), run(setting))[1], LIMIT, MIN_Q).best(Target(size_bytes=5000))
+    assert sum(setting.final for setting in seen) <= 12
+    assert len(seen) <= 60
+
+
+@given(total=st.integers(1000, 10**6), parts=st.lists(st.integers(1, 1000), min_size=1, max_size=20))
+def test_shares_add_up_to_the_total(total: int, parts: list[int]) -> None:
+    used = 0
+    for index in range(len(parts)):
+        used += share(total, parts, index, used)
+    assert used == total
+
+
+def test_what_one_part_leaves_goes_to_the_next() -> None:
+    assert share(1000, [10, 10], 1, 300) == 700
