@@ -332,7 +332,7 @@ def test_thread_counts_change_no_coefficient_and_no_pixel_by_more_than_a_level(e
     for threads in ("1", "2"):
         out = tmp_path / f"{threads}.npz"
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        subprocess.run([sys.executable, "-c", THREADS, tmp_path / "a.lrm", out], check=True, timeout=120,
+        subprocess.run([sys.executable, "-c", THREADS, tmp_path / "a.lrm", out], check=True, timeout=240,
                        env={**os.environ, **dict.fromkeys(names, threads)})
         with np.load(out) as arrays:
             found.append((arrays["coeffs"], arrays["frames"]))
