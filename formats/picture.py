@@ -65,15 +65,17 @@ def decode_pictures(data: bytes, count: int, size: tuple[int, int]) -> NDArray[n
     FormatError
         When the records are not AV1 stills of the promised size.
     """
-    pages, offset = [], 0
+    tiles = np.empty((count, *size), np.float32)
+    first = offset = 0
     shapes = page_shapes(count, size)
     for index, shape in enumerate(shapes):
         length = len(data) - offset
         if index < len(shapes) - 1:
             length, offset = read_varint(data, offset, limit=len(data))
-        pages.append(_decode_page(data[offset:offset + length], shape))
-        offset += length
-    return _unstack(pages, count, size)
+        part = tiles[first:first + _tiles_per_page(size)]
+        part[:] = _unstack(_decode_page(data[offset:offset + length], shape), part.shape)
+        first, offset = first + len(part), offset + length
+    return tiles
 
 
 def page_shapes(count: int, size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -107,14 +109,11 @@ def _stack(tiles: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return pages
 
 
-def _unstack(pages: list[NDArray[np.float32]], count: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    tile_h, tile_w = (_align(side) for side in size)
-    per_page = _tiles_per_page(size)
-    tiles = []
-    for index, page in enumerate(pages):
-        n = min(per_page, count - index * per_page)
-        tiles.append(page[:n * tile_h, :tile_w].reshape(n, tile_h, tile_w)[:, :size[0], :size[1]])
-    return np.concatenate(tiles)
+def _unstack(page: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Tiles (n, H, W) of a page, without its padding."""
+    count, height, width = shape
+    tile_h, tile_w = _align(height), _align(width)
+    return page[:count * tile_h, :tile_w].reshape(count, tile_h, tile_w)[:, :height, :width]
 
 
 def _encode_page(page: NDArray[np.float32], q: int, ten_bit: bool, preset: int) -> bytes:
@@ -166,9 +165,9 @@ def _decode_page(record: bytes, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 def _from_frame(frame: av.VideoFrame, ten_bit: bool) -> NDArray[np.float32]:
     plane = frame.planes[0]
-    values = np.frombuffer(plane, np.uint16 if ten_bit else np.uint8)
+    values = np.frombuffer(bytes(plane), np.dtype(np.uint16 if ten_bit else np.uint8))
     luma = values.reshape(plane.height, -1)[:, :plane.width].astype(np.float32)
-    return luma / np.float32(4) if ten_bit else luma
+    return np.asarray(luma / np.float32(4 if ten_bit else 1))
 
 
 def _obu(kind: int, payload: bytes) -> bytes:
