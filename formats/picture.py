@@ -151,6 +151,7 @@ def _decode_page(record: bytes, shape: tuple[int, int]) -> NDArray[np.float32]:
     header = _sequence_header(shape, flags)
     stream = TEMPORAL_DELIMITER + _obu(OBU_SEQUENCE, header) + _obu(OBU_FRAME, payload)
     context = av.VideoCodecContext.create("libdav1d", "r")
+    assert isinstance(context, av.VideoCodecContext)
     context.thread_count = 1
     try:
         frames = [*context.decode(av.Packet(stream)), *context.decode(None)]
