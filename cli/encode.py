@@ -68,12 +68,12 @@ def _check_output(source: str, output: str | None, force: bool, as_json: bool) -
 
     if output == STREAM:
         if as_json or sys.stdout.isatty():
-            raise click.UsageError("-o - writes the file to stdout, so that must be no terminal, and --json must be left out.")
+            raise click.UsageError("-o - writes the file to stdout, which must be free of --json and no terminal.")
         return STREAM
     if output is None:
         output = str(Path(source).with_name(f"{Path(source).stem or 'clip'}{SUFFIX}"))
     if Path(output).suffix.lower() != SUFFIX:
-        raise OutputError(f"{output} does not end in {SUFFIX}.", "To make a video of a .lrm file, use 'lrmcodec decode'.")
+        raise OutputError(f"{output} does not end in {SUFFIX}.", "A .lrm file becomes a video with 'lrmcodec decode'.")
     refuse_same(source, output)
     check_writable(output, force)
     return output

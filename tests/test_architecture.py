@@ -1,0 +1,117 @@
+"""Rooms and their doors: who may import whom, ids that never change, and that the installed package is tested."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+import lrmcodec
+from lrmcodec.decoders import registry
+from lrmcodec.formats.container import MAGIC, VERSION, Component
+
+PACKAGE = Path(lrmcodec.__file__).parent
+ROOT = Path(__file__).parents[1]
+ROOMS = {"codec": ROOT / "lrmcodec", **{name: ROOT / name for name in ("formats", "cli", "benchmarks")}}
+MAY_IMPORT = {
+    "formats": {"formats"},
+    "codec": {"formats", "codec"},
+    "benchmarks": {"formats", "codec", "benchmarks"},
+    "cli": {"formats", "codec", "benchmarks", "cli"},
+}
+
+
+def modules(room: str) -> list[Path]:
+    return sorted(ROOMS[room].rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Full names of all modules that a file imports, at any depth of its functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    if parts[0] != "lrmcodec" or len(parts) == 1:
+        return None
+    return parts[1] if parts[1] in ("formats", "cli", "benchmarks") else "codec"
+
+
+@pytest.mark.parametrize("room", list(MAY_IMPORT))
+def test_imports_go_one_way(room: str) -> None:
+    assert modules(room)
+    for path in modules(room):
+        rooms = {room_of(name) for name in imported(path)} - {None}
+        if path == ROOT / "lrmcodec" / "__init__.py":
+            continue  # its lazy names are strings; the type checker's imports name formats and codec
+        # `from lrmcodec import metrics` names a module of the codec, `from lrmcodec import __version__` a value.
+        assert rooms <= MAY_IMPORT[room], f"{path.relative_to(ROOT)} imports from {rooms - MAY_IMPORT[room]}"
+
+
+def test_formats_knows_no_network() -> None:
+    for path in modules("formats"):
+        assert not {name.split(".")[0] for name in imported(path)} & {"torch", "skimage"}, path
+
+
+def test_only_the_siren_and_training_import_torch() -> None:
+    allowed = {ROOT / "lrmcodec" / "decoders" / "siren.py", ROOT / "lrmcodec" / "fit.py"}
+    for path in modules("codec"):
+        if path not in allowed and "train" not in path.parts:
+            assert "torch" not in {name.split(".")[0] for name in imported(path)}, path
+
+
+def test_ids_are_frozen() -> None:
+    assert (registry.SIREN_ID, registry.SPATIAL_ID) == (1, 2)
+    assert {part.name: int(part) for part in Component} == {
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "METADATA": 33}
+    assert (MAGIC, VERSION) == (b"LRM", 1)
+
+
+def test_the_spatial_pack_keeps_its_id() -> None:
+    """Every file of the default decoder names this id."""
+    assert registry.find_pack("spatial").pack_id.hex() == "db67ebd11c384868"
+
+
+def test_what_is_tested_is_what_is_installed() -> None:
+    """Unless installed for editing, modules come from site-packages and not from the checkout."""
+    origin = distribution("lrmcodec").read_text("direct_url.json") or "{}"
+    if json.loads(origin).get("dir_info", {}).get("editable"):
+        pytest.skip("lrmcodec is installed for editing")
+    assert Path(str(distribution("lrmcodec").locate_file("lrmcodec"))).resolve() == PACKAGE.resolve()
+    assert ROOT not in PACKAGE.resolve().parents or ".venv" in PACKAGE.parts
+    assert str(ROOT) not in sys.path
+
+
+def test_what_ships() -> None:
+    from lrmcodec import cli, formats, samples
+
+    assert (PACKAGE / "py.typed").is_file()
+    assert (PACKAGE / "packs" / "spatial" / "card.json").is_file()
+    assert samples.lung_clip_path().stat().st_size == 169_133
+    notice = samples.lung_clip_path().with_name("ATTRIBUTION.txt").read_text(encoding="utf-8")
+    assert samples.lung_clip_path().name in notice
+    assert "creativecommons.org/licenses/by/2.0" in notice
+    assert "10.1186/cc11201" in notice
+    assert (Path(str(formats.__file__)).parent / "SPEC.md").is_file()
+    assert cli.__name__ == "lrmcodec.cli"
+
+
+@pytest.mark.parametrize("statement", ["import lrmcodec", "import lrmcodec.codec", "import lrmcodec.cli.main",
+                                       "from lrmcodec import read_clip"])
+def test_importing_does_not_import_torch(statement: str) -> None:
+    heavy = "torch", "scipy", "skimage", "rich", "PIL"
+    code = f"{statement}; import sys; sys.exit(', '.join(m for m in {heavy!r} if m in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
