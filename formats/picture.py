@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
@@ -117,7 +118,7 @@ def _unstack(page: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.fl
 
 
 def _encode_page(page: NDArray[np.float32], q: int, ten_bit: bool, preset: int) -> bytes:
-    context = av.VideoCodecContext.create("libsvtav1", "w")
+    context = cast(av.VideoCodecContext, av.CodecContext.create("libsvtav1", "w"))
     context.height, context.width = page.shape
     context.pix_fmt = "yuv420p10le" if ten_bit else "yuv420p"
     context.time_base = Fraction(1, 25)
@@ -150,7 +151,7 @@ def _decode_page(record: bytes, shape: tuple[int, int]) -> NDArray[np.float32]:
     flags, payload = record[0], record[1:]
     header = _sequence_header(shape, flags)
     stream = TEMPORAL_DELIMITER + _obu(OBU_SEQUENCE, header) + _obu(OBU_FRAME, payload)
-    context = av.VideoCodecContext.create("libdav1d", "r")
+    context = cast(av.VideoCodecContext, av.CodecContext.create("libdav1d", "r"))
     assert isinstance(context, av.VideoCodecContext)
     context.thread_count = 1
     try:

@@ -87,7 +87,7 @@ class SpatialDecoder:
         if size is not None and size != segment.size:
             latent, basis = _resize(latent[None], size)[0], _resize(basis, size)
         flat = coeffs.astype(np.float32) @ basis.reshape(len(basis), latent.size)
-        return np.clip(flat + latent.reshape(-1), 0, 1).reshape(-1, *latent.shape)
+        return np.asarray(np.clip(flat + latent.reshape(-1), 0, 1).reshape(-1, *latent.shape))
 
 
 def _blocks(flat: NDArray[np.uint8]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
@@ -157,5 +157,6 @@ def _from_tiles(tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
 def _resize(pictures: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     from skimage.transform import resize
 
-    return np.asarray(resize(pictures, (len(pictures), *size), order=3, mode="edge", anti_aliasing=True),
-                      dtype=np.float32)
+    resized = resize(pictures, (len(pictures), *size), order=3, mode="edge",  # type: ignore[no-untyped-call]
+                     anti_aliasing=True)
+    return np.asarray(resized, dtype=np.float32)
