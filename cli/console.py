@@ -121,11 +121,11 @@ class Progress:
 
     def _start(self, label: str) -> Bar:
         from rich.console import Console as Rich
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        bar = Bar(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
-                  console=Rich(file=self._stream), transient=True)
+        bar = Bar(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"),
+                  TimeRemainingColumn(), console=Rich(file=self._stream), transient=True)
         bar.add_task(label, total=1.0)
         bar.start()
         return bar
