@@ -113,5 +113,5 @@ def test_what_ships() -> None:
 def test_importing_does_not_import_torch(statement: str) -> None:
     heavy = "torch", "scipy", "skimage", "rich", "PIL"
     code = f"{statement}; import sys; sys.exit(', '.join(m for m in {heavy!r} if m in sys.modules) or 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
