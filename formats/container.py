@@ -156,6 +156,17 @@ def segment_bounds(frame_count: int, segment_count: int) -> list[tuple[int, int]
     return list(pairwise(i * frame_count // segment_count for i in range(segment_count + 1)))
 
 
+def segment_bytes(segment: CodedSegment) -> int:
+    """Bytes that a segment adds to a file: its directory entry and its payloads."""
+    head = _segment_head(segment)
+    return len(head) + sum(len(payload) for payload in segment.components.values())
+
+
+def _segment_head(segment: CodedSegment) -> bytes:
+    return (_write(SEGMENT, rank=segment.rank, q=segment.q, component_count=len(segment.components))
+            + _entries(segment.components))
+
+
 def pack_file(clip: CodedClip) -> bytes:
     """Bytes of a .lrm file. Payloads and sizes are the caller's; fields over their limit raise FormatError."""
     timing = encode_times(clip.times_s)
@@ -170,8 +181,7 @@ def pack_file(clip: CodedClip) -> bytes:
     head += _entries(own)
     payload = b"".join(own.values())
     for segment in clip.segments:
-        head += _write(SEGMENT, rank=segment.rank, q=segment.q, component_count=len(segment.components))
-        head += _entries(segment.components)
+        head += _segment_head(segment)
         payload += b"".join(segment.components.values())
     body = head + payload
     return _write(PREFIX, magic=MAGIC, version=VERSION, file_bytes=PREFIX_BYTES + len(body),

@@ -118,7 +118,7 @@ def _unstack(page: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.fl
 
 
 def _encode_page(page: NDArray[np.float32], q: int, ten_bit: bool, preset: int) -> bytes:
-    context = cast(av.VideoCodecContext, av.CodecContext.create("libsvtav1", "w"))
+    context = av.CodecContext.create("libsvtav1", "w")
     context.height, context.width = page.shape
     context.pix_fmt = "yuv420p10le" if ten_bit else "yuv420p"
     context.time_base = Fraction(1, 25)
@@ -152,7 +152,6 @@ def _decode_page(record: bytes, shape: tuple[int, int]) -> NDArray[np.float32]:
     header = _sequence_header(shape, flags)
     stream = TEMPORAL_DELIMITER + _obu(OBU_SEQUENCE, header) + _obu(OBU_FRAME, payload)
     context = cast(av.VideoCodecContext, av.CodecContext.create("libdav1d", "r"))
-    assert isinstance(context, av.VideoCodecContext)
     context.thread_count = 1
     try:
         frames = [*context.decode(av.Packet(stream)), *context.decode(None)]

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lrmcodec.codec import Encoded, LrmFile, decode, encode, open
+    from lrmcodec.codec import Encoded, decode, encode, open
     from lrmcodec.formats.clip import Clip
     from lrmcodec.formats.errors import LrmError
     from lrmcodec.formats.video import read_clip, write_clip
+    from lrmcodec.reader import LrmFile
 
 __all__ = ["Clip", "Encoded", "LrmError", "LrmFile", "__version__", "decode", "encode", "open", "read_clip",
            "write_clip"]
 
 _HOMES = {
     "Clip": "lrmcodec.formats.clip", "LrmError": "lrmcodec.formats.errors", "read_clip": "lrmcodec.formats.video",
-    "write_clip": "lrmcodec.formats.video", "Encoded": "lrmcodec.codec", "LrmFile": "lrmcodec.codec",
+    "write_clip": "lrmcodec.formats.video", "Encoded": "lrmcodec.codec", "LrmFile": "lrmcodec.reader",
     "decode": "lrmcodec.codec", "encode": "lrmcodec.codec", "open": "lrmcodec.codec",
 }
 

@@ -7,9 +7,8 @@ decode:  container.unpack_file -> decoder.restore -> timeline.coeffs_at -> decod
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import metrics
-from lrmcodec.decoders.base import Decoder, FittedSegment, Progress, RestoredSegment
-from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder, pack_of_file
+from lrmcodec.decoders.base import Decoder, FittedSegment, Progress
+from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
-from lrmcodec.formats.container import (
-    MAX_FRAMES,
-    MAX_SIDE,
-    MIN_SIDE,
-    CodedClip,
-    CodedSegment,
-    byte_counts,
-    pack_file,
-    segment_bounds,
-    unpack_file,
-)
+from lrmcodec.formats.container import MAX_FRAMES, CodedClip, CodedSegment, pack_file, segment_bounds, segment_bytes
 from lrmcodec.formats.errors import ClipError, TargetError
 from lrmcodec.formats.pack import Pack
 from lrmcodec.rate import RANKS, Search, Setting, Target, Trial, share
-from lrmcodec.timeline import SAME_TIME_S, coeffs_at, times_at_rate
+from lrmcodec.reader import BLOCK_VALUES, LrmFile, check_size, read_bytes, to_uint8
+
+__all__ = ["Encoded", "LrmFile", "Report", "decode", "encode", "open"]
 
 SEGMENT_FRAMES = 1024
 SEGMENT_VALUES = 1 << 28
 MAX_SEARCH_RANK = 128
 PROBE_FRAMES = 32
-BLOCK_VALUES = 1 << 24  # pixels rendered at a time
 DEFAULT_QUALITY = 80.0
-SEGMENT_ENTRY_BYTES = 4  # rank, q and component count of a segment in the directory
 
 
 @dataclass(frozen=True)
@@ -122,7 +111,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     spans = segment_bounds(len(clip.frames), _segment_count(clip.frames.shape))
     empty = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
                       [CodedSegment(0, 0, {})] * len(spans), metadata or {})
-    used = len(pack_file(empty)) if total else 0
+    used = len(pack_file(empty)) - sum(segment_bytes(segment) for segment in empty.segments)
     segments: list[CodedSegment] = []
     fit_seconds = 0.0
     for index, (start, stop) in enumerate(spans):
@@ -131,10 +120,10 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         before = time.perf_counter()
         fitted = decoder.fit(frames, _max_rank(decoder, frames, rank), seed, step)
         fit_seconds += time.perf_counter() - before
-        budget = share(total, [b - a for a, b in spans], index, used) if total else None
+        budget = share(total, [b - a for a, b in spans], index, used) if total is not None else None
         target = _target(budget, psnr_db, quality)
         trial = _code_segment(decoder, fitted, target, rank, step)
-        segments.append(CodedSegment(trial.setting.rank, trial.setting.q, trial.components))
+        segments.append(trial.coded)
         used += trial.size_bytes
     data = pack_file(CodedClip(empty.pack_id, empty.arch_id, empty.size, empty.times_s, segments, empty.metadata))
     return Encoded(data, _report(data, clip, chosen, decoder, segments, fit_seconds, began))
@@ -167,183 +156,15 @@ def decode(source: str | Path | bytes | LrmFile, *, fps: float | None = None,
     return Clip(file.frames(wanted, size), wanted - wanted[0], file.metadata)
 
 
-class LrmFile:
-    """A .lrm file opened for reading. The header is read at once; pictures and networks only when frames are asked.
-
-    Attributes
-    ----------
-    coded : CodedClip
-        The container, taken apart.
-    byte_counts : dict
-        Every byte of the file by purpose.
-    """
-
-    def __init__(self, data: bytes, *, pack: str | None = None, device: str = "auto") -> None:
-        self.coded = unpack_file(data)
-        self.size_bytes = len(data)
-        self.byte_counts = byte_counts(data)
-        self._pack_hint, self._device = pack, device
-        self._decoder: Decoder | None = None
-        self._restore = lru_cache(maxsize=2)(self._restore_segment)
-
-    @property
-    def times_s(self) -> NDArray[np.float64]:
-        """Frame times in seconds (T,)."""
-        return self.coded.times_s
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Frame height and width."""
-        return self.coded.size
-
-    @property
-    def rank(self) -> int:
-        """Largest rank of a segment."""
-        return max(segment.rank for segment in self.coded.segments)
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What the encoder was asked to store."""
-        return self.coded.metadata
-
-    @property
-    def fps(self) -> float:
-        """Nominal frame rate in frames a second."""
-        return self._timing.fps
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds shown, the last frame included."""
-        return self._timing.duration_s
-
-    @property
-    def ratio(self) -> float:
-        """Compression ratio: T * H * W bytes over the file's bytes."""
-        return metrics.ratio(self.coded.frame_count * self.size[0] * self.size[1], self.size_bytes)
-
-    @property
-    def pack(self) -> Pack:
-        """Decoder pack that the file names; raises PackError when it is not at hand."""
-        return pack_of_file(self.coded.pack_id, self._pack_hint)
-
-    @property
-    def coeffs(self) -> list[NDArray[np.float64]]:
-        """Coefficients (frames, rank) of every segment; each segment has its own basis."""
-        return [self._restore(index).coeffs for index in range(len(self.coded.segments))]
-
-    def select_times(self, *, fps: float | None = None,
-                     times_s: Sequence[float] | NDArray[np.float64] | None = None, start_s: float | None = None,
-                     duration_s: float | None = None) -> NDArray[np.float64]:
-        """Times in seconds that a request names; see `decode`.
-
-        Raises
-        ------
-        TargetError
-            When they are not increasing, lie outside the clip or are none.
-        """
-        if times_s is not None:
-            wanted = self._check_times(np.asarray(times_s, dtype=np.float64))
-        elif fps is not None:
-            wanted = times_at_rate(self.duration_s, fps)
-        else:
-            wanted = self.times_s
-        start = start_s or 0.0
-        stop = np.inf if duration_s is None else start + duration_s
-        kept = wanted[(wanted >= start - SAME_TIME_S) & (wanted < stop - SAME_TIME_S)]
-        if not len(kept):
-            raise TargetError(f"no frame lies in {start:g} s to {stop:g} s; the clip lasts {self.duration_s:.3f} s.",
-                              "Choose another --start or --duration.")
-        return kept
-
-    def frames(self, times_s: NDArray[np.float64] | None = None,
-               size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Frames (n, H, W) at `times_s` (default: the file's own frame times), of another `size` if given."""
-        return np.concatenate(list(self.blocks(times_s, size)))
-
-    def blocks(self, times_s: NDArray[np.float64] | None = None,
-               size: tuple[int, int] | None = None) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames a bounded number at a time, in order of `times_s`."""
-        wanted = self.times_s if times_s is None else np.asarray(times_s, dtype=np.float64)
-        height, width = _check_size(size or self.size)
-        step = max(1, BLOCK_VALUES // (height * width))
-        edges = np.searchsorted(wanted, [self.times_s[a] - SAME_TIME_S for a, _ in self.coded.segment_bounds[1:]])
-        for piece in np.split(wanted, edges):
-            for start in range(0, len(piece), step):
-                yield _to_uint8(self._render(piece[start:start + step], (height, width)))
-
-    def _render(self, wanted: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Frames of times that lie in one segment or between it and the next."""
-        bounds = self.coded.segment_bounds
-        starts = [self.times_s[a] - SAME_TIME_S for a, _ in bounds]
-        index = max(int(np.searchsorted(starts, wanted[0], side="right")) - 1, 0)
-        first, stop = bounds[index]
-        segment = self._restore(index)
-        rows = coeffs_at(segment.coeffs, self.times_s[first:stop], wanted)
-        frames = self._get_decoder().render(segment, rows, size)
-        after = np.flatnonzero(wanted > self.times_s[stop - 1] + SAME_TIME_S)
-        if len(after) and index + 1 < len(bounds):
-            self._blend(frames, after, wanted, index, size)
-        return frames
-
-    def _blend(self, frames: NDArray[np.float32], after: NDArray[np.intp], wanted: NDArray[np.float64], index: int,
-               size: tuple[int, int]) -> None:
-        """Between two segments: a straight blend of the last frame of one and the first of the next, in place."""
-        stop = self.coded.segment_bounds[index][1]
-        following = self._restore(index + 1)
-        target = self._get_decoder().render(following, following.coeffs[:1], size)
-        gap = self.times_s[stop] - self.times_s[stop - 1]
-        weight = ((wanted[after] - self.times_s[stop - 1]) / gap).astype(np.float32)[:, None, None]
-        frames[after] = (1 - weight) * frames[after] + weight * target
-
-    def _restore_segment(self, index: int) -> RestoredSegment:
-        segment = self.coded.segments[index]
-        start, stop = self.coded.segment_bounds[index]
-        return self._get_decoder().restore(segment.components, stop - start, self.size, segment.rank, segment.q)
-
-    def _get_decoder(self) -> Decoder:
-        if self._decoder is None:
-            self._decoder = make_decoder(self.pack, self._device)
-        return self._decoder
-
-    @property
-    def _timing(self) -> Clip:
-        """A clip of the same times, for the definitions of rate and duration."""
-        return Clip(np.broadcast_to(np.uint8(0), (len(self.times_s), 1, 1)), self.times_s)
-
-    def _check_times(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        inside = np.isfinite(times_s).all() and len(times_s) and times_s.min() >= 0
-        if not inside or times_s.max() > self.duration_s + SAME_TIME_S:
-            raise TargetError(f"times must lie between 0 and {self.duration_s:.3f} s.", "Correct --times.")
-        if (np.diff(times_s) <= 0).any():
-            raise TargetError("times must increase.", "Sort --times and drop repeated ones.")
-        return times_s
-
-
-def read_bytes(path: Path) -> bytes:
-    """Bytes of a file; a ClipError that says why when it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ClipError(f"{path} cannot be read ({error.strerror}).", "Check the path and its permissions.") from error
-
-
 def _silent(fraction: float, label: str) -> None:
     """Progress that nobody watches."""
 
 
 def _check_clip(clip: Clip) -> None:
     count = len(clip.frames)
-    _check_size(clip.frames.shape[1:])
+    check_size(clip.frames.shape[1:])
     if count > MAX_FRAMES:
         raise ClipError(f"the clip has {count} frames, at most {MAX_FRAMES} fit a file.", "Encode it in parts.")
-
-
-def _check_size(size: tuple[int, ...]) -> tuple[int, int]:
-    height, width = size
-    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
-        raise ClipError(f"frames of {height}x{width} pixels; sides of {MIN_SIDE} to {MAX_SIDE} are possible.",
-                        "Give another --size HxW.")
-    return height, width
 
 
 def _byte_budget(clip: Clip, ratio: float | None, size_bytes: int | None, psnr_db: float | None,
@@ -363,7 +184,7 @@ def _byte_budget(clip: Clip, ratio: float | None, size_bytes: int | None, psnr_d
 
 def _target(budget: int | None, psnr_db: float | None, quality: float | None) -> Target:
     if budget is not None:
-        return Target(size_bytes=max(budget - SEGMENT_ENTRY_BYTES, 1))
+        return Target(size_bytes=max(budget, 1))
     if psnr_db is not None:
         return Target(psnr_db=psnr_db)
     return Target(q=quality_to_q(DEFAULT_QUALITY if quality is None else quality))
@@ -414,13 +235,9 @@ def _measure(decoder: Decoder, frames: NDArray[np.uint8], size: tuple[int, int],
     picked = frames[::every]
     step = max(1, BLOCK_VALUES // (size[0] * size[1]))
     rows = restored.coeffs[::every]
-    values = [metrics.psnr_db(picked[a:a + step], _to_uint8(decoder.render(restored, rows[a:a + step])))
+    values = [metrics.psnr_db(picked[a:a + step], to_uint8(decoder.render(restored, rows[a:a + step])))
               for a in range(0, len(picked), step)]
     return float(np.average(values, weights=[len(picked[a:a + step]) for a in range(0, len(picked), step)]))
-
-
-def _to_uint8(frames: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return (frames * np.float32(255) + np.float32(0.5)).clip(0, 255).astype(np.uint8)
 
 
 def _span_progress(progress: Progress, index: int, count: int) -> Progress:
@@ -429,9 +246,7 @@ def _span_progress(progress: Progress, index: int, count: int) -> Progress:
 
 def _report(data: bytes, clip: Clip, pack: Pack, decoder: Decoder, segments: Sequence[CodedSegment],
             fit_seconds: float, began: float) -> Report:
-    file = LrmFile(data)
-    file._decoder = decoder
-    decoded = file.frames()
+    decoded = LrmFile(data, decoder=decoder).frames()
     return Report(
         size_bytes=len(data), ratio=metrics.ratio(clip.frames.size, len(data)),
         psnr_db=metrics.psnr_db(clip.frames, decoded), ssim3d=metrics.ssim3d(clip.frames, decoded),

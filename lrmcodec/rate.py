@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lrmcodec.decoders.base import Components
+from lrmcodec.formats.container import CodedSegment, segment_bytes
 from lrmcodec.formats.errors import TargetError
 from lrmcodec.quantize import MAX_Q, MAX_SHIFT, SHIFT_MIDDLE
 
@@ -44,8 +45,13 @@ class Trial:
 
     @property
     def size_bytes(self) -> int:
-        """Payload bytes, with the directory entries that go with them."""
-        return sum(len(payload) + 3 for payload in self.components.values())
+        """Bytes that the segment adds to the file, its directory entry included."""
+        return segment_bytes(self.coded)
+
+    @property
+    def coded(self) -> CodedSegment:
+        """The segment as a file stores it."""
+        return CodedSegment(self.setting.rank, self.setting.q, self.components)
 
     @cached_property
     def psnr_db(self) -> float:

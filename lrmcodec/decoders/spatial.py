@@ -63,9 +63,9 @@ class SpatialDecoder:
         tiles = _to_tiles(fitted.latent, fitted.basis[:rank])
         preset = _final_preset(tiles.size) if final else FAST_PRESET
         pictures = encode_pictures(tiles, max(q, self.min_q), ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
-        latent, basis = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])))
+        latent, basis, norms = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])))
         coeffs = _refit(fitted.frames, latent, basis)
-        steps = _coeff_steps(basis, len(fitted.frames), q)
+        steps = _coeff_steps(norms, len(fitted.frames), q)
         payload = code_coeffs(coeffs, steps, shift, thorough=final)
         return {Component.PICTURES: pictures, **({Component.COEFFS: payload} if payload else {})}
 
@@ -74,8 +74,8 @@ class SpatialDecoder:
         """Decode the still and the coefficients; see `decoders.base.Decoder`."""
         if Component.PICTURES not in components:
             raise FormatError("the segment has no pictures.", "The file is damaged; get another copy.")
-        latent, basis = _from_tiles(decode_pictures(components[Component.PICTURES], rank + 1, size))
-        steps = _coeff_steps(basis, frame_count, q)
+        latent, basis, norms = _from_tiles(decode_pictures(components[Component.PICTURES], rank + 1, size))
+        steps = _coeff_steps(norms, frame_count, q)
         coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, steps)
         return RestoredSegment(latent, basis, coeffs, size)
 
@@ -134,9 +134,8 @@ def _refit(frames: NDArray[np.uint8], latent: NDArray[np.float32],
     return np.asarray(np.linalg.solve(normal + ridge * np.eye(len(normal)), right).T)
 
 
-def _coeff_steps(basis: NDArray[np.float32], frame_count: int, q: int) -> NDArray[np.float64]:
-    """Steps (r,) by equal slopes; infinite where the decoded basis picture is empty."""
-    norms = np.sqrt((basis.astype(np.float64) ** 2).sum((1, 2)))  # rms * sqrt(N)
+def _coeff_steps(norms: NDArray[np.float64], frame_count: int, q: int) -> NDArray[np.float64]:
+    """Steps (r,) by equal slopes from the norms of the basis pictures; infinite where a decoded one is empty."""
     with np.errstate(divide="ignore"):
         return np.asarray(pixel_step(q) * np.sqrt(frame_count) / norms)
 
@@ -150,8 +149,17 @@ def _to_tiles(latent: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArra
     return np.concatenate([latent[None] * 255, basis * 255 + 128])
 
 
-def _from_tiles(tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return tiles[0] / np.float32(255), (tiles[1:] - np.float32(128)) / np.float32(255)
+def _from_tiles(tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+    """Latent, basis, and the norms (r,) of the basis pictures; `tiles` is overwritten.
+
+    Decoded tiles are multiples of a quarter gray level, so the sums of their squares are whole numbers below 2**53
+    and the norms, on which the coefficients' steps rest, are the same on every machine.
+    """
+    tiles[1:] -= 128
+    quarters = (tile.astype(np.float64).ravel() * 4 for tile in tiles[1:])
+    norms = np.sqrt(np.array([np.dot(tile, tile) for tile in quarters])) / (4 * 255)
+    tiles /= 255
+    return tiles[0], tiles[1:], norms
 
 
 def _resize(pictures: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
