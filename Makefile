@@ -25,8 +25,8 @@ demo: install
 	$(BIN)/lrmcodec demo --output demo --force
 
 test: install
-	$(INSTALL) "$$(echo dist/*.whl)[dicom,dev]"
-	$(MAKE) --no-print-directory check
+	@$(INSTALL) "$$(echo dist/*.whl)[dicom,dev]"
+	@$(MAKE) --no-print-directory check
 
 # The installed package is checked: from a folder, or with a path, where the checkout's own folders do not hide it.
 check:
@@ -38,20 +38,22 @@ venv: $(VENV)/.ready
 
 # The marker says that the environment holds what the constraints ask for.
 $(VENV)/.ready: constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lrmcodec needs Python 3.11 or newer")'
-	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) '$(TORCH)' 2>/dev/null || $(INSTALL) '$(TORCH)' --extra-index-url $(CPU_WHEELS)
-	$(INSTALL) setuptools
-	touch $@
+	@echo "setting up $(VENV), which takes a few minutes once"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lrmcodec needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) '$(TORCH)' 2>/dev/null || $(INSTALL) '$(TORCH)' --extra-index-url $(CPU_WHEELS)
+	@$(INSTALL) setuptools
+	@touch $@
 
 # Built from scratch: setuptools would carry files that are long gone from an old build/ into the wheel.
 wheel: $(VENV)/.ready
-	rm -rf build dist lrmcodec.egg-info
-	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@echo "building and installing lrmcodec"
+	@rm -rf build dist lrmcodec.egg-info
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 install: wheel
-	$(INSTALL) "$$(echo dist/*.whl)[dicom]"
-	$(INSTALL) --no-deps --force-reinstall dist/*.whl
+	@$(INSTALL) "$$(echo dist/*.whl)[dicom]"
+	@$(INSTALL) --no-deps --force-reinstall dist/*.whl
 
 clean:
 	rm -rf $(VENV) build dist demo lrmcodec.egg-info

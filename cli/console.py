@@ -38,9 +38,13 @@ class Console:
     ----------
     level : int
         -1 quiet, 0 normal, 1 verbose.
+    interrupted : bool
+        Whether Ctrl-C was pressed. An exception raised while foreign code calls back is lost there, so the next
+        report of progress looks here.
     """
 
     level: int = 0
+    interrupted: bool = False
 
     def note(self, text: str) -> None:
         """Print a remark on stderr, unless quiet."""
@@ -81,15 +85,20 @@ class Console:
 
     def progress(self) -> Progress:
         """Progress of one step, to be used in a `with` statement."""
-        return Progress(self.level, sys.stderr)
+        return Progress(self, sys.stderr)
+
+    def stop_if_interrupted(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was pressed and has gone unnoticed."""
+        if self.interrupted:
+            raise KeyboardInterrupt
 
 
 class Progress:
     """A bar with the time left on a terminal, from half a second on; lines of text where verbose without one."""
 
-    def __init__(self, level: int, stream: TextIO) -> None:
-        self._level, self._stream = level, stream
-        self._terminal = stream.isatty() and level >= 0
+    def __init__(self, console: Console, stream: TextIO) -> None:
+        self._console, self._stream = console, stream
+        self._terminal = stream.isatty() and console.level >= 0
         self._began = time.monotonic()
         self._bar: Bar | None = None
         self._last: tuple[float, str] = (0.0, "")
@@ -101,10 +110,13 @@ class Progress:
                  trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if kind is None:
+            self._console.stop_if_interrupted()
 
     def _update(self, fraction: float | None, label: str) -> None:
+        self._console.stop_if_interrupted()
         if not self._terminal:
-            if self._level > 0 and label != self._last[1]:
+            if self._console.level > 0 and label != self._last[1]:
                 click.echo(label, file=self._stream)
             self._last = (0.0, label)
         elif self._bar is not None or time.monotonic() - self._began > PROGRESS_AFTER_S:

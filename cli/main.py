@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 import click
 
@@ -51,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
     console = Console()
     try:
-        code = cli.main(arguments, prog_name="lrmcodec", standalone_mode=False, obj=console)
+        with _interruptible(console):
+            code = cli.main(arguments, prog_name="lrmcodec", standalone_mode=False, obj=console)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
@@ -62,6 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (LrmError, OSError, MemoryError) as error:
         return _failed(error, console.level > 0)
+
+
+@contextlib.contextmanager
+def _interruptible(console: Console) -> Iterator[None]:
+    """Keep in mind that Ctrl-C was pressed; where it is ignored, as after nohup, that is left alone."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        console.interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _failed(error: LrmError | OSError | MemoryError, verbose: bool) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lrmcodec.cli.console import Console
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import CodedClip, CodedSegment, pack_file, unpack_file
 from lrmcodec.formats.errors import LrmError
@@ -517,8 +518,8 @@ def test_stdout_on_a_full_disk(coded: Path) -> None:
 
 def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     source, target = tmp_path / "heart.npy", tmp_path / "x.lrm"
-    np.save(source, beating_heart(frame_count=60).frames)
-    with subprocess.Popen([COMMAND, "-v", "encode", str(source), "-o", str(target), "--ratio", "50"],
+    np.save(source, beating_heart(size=(160, 160)).frames)
+    with subprocess.Popen([COMMAND, "-v", "encode", str(source), "-o", str(target), "--ratio", "30"],
                           stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "coding" not in (line := process.stderr.readline()):
@@ -529,3 +530,11 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert "interrupted" in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_an_interrupt_lost_in_foreign_code_is_noticed_later() -> None:
+    console = Console(interrupted=True)
+    with pytest.raises(KeyboardInterrupt), console.progress() as progress:
+        progress(0.5, "coding")
+    with pytest.raises(KeyboardInterrupt), console.progress():
+        pass
