@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ from lrmcodec.train.data import (
 SIZE = (112, 112)
 
 
+def measure_mean_picture(frames: Frames) -> dict[str, float]:
+    """Quality of showing a clip's mean picture in every frame: what a decoder must beat."""
+    still = np.broadcast_to(np.rint(frames.mean(axis=0)).astype(np.uint8), frames.shape)
+    return {"psnr_db": psnr_db(frames, still), "ssim3d": ssim3d(frames, still)}
+
+
 def measure(decoder: SirenDecoder, frames: Frames, rank: int) -> dict[str, float]:
     """PSNR in dB, SSIM3D and seconds of fitting of one clip at one rank."""
     begin = time.monotonic()
@@ -43,12 +50,18 @@ def measure(decoder: SirenDecoder, frames: Frames, rank: int) -> dict[str, float
     return {"psnr_db": psnr_db(frames, decoded), "ssim3d": ssim3d(frames, decoded), "fit_seconds": seconds}
 
 
-def groups(lung: Path | None, videos: Path | None, phantom_count: int, frame_count: int) -> dict[str, list[Frames]]:
-    """Test clips of at most `frame_count` frames by group."""
-    seeds = range(PHANTOM_TEST_SEED, PHANTOM_TEST_SEED + phantom_count)
+def average(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Mean over clips of each figure."""
+    return {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]}
+
+
+def groups(lung: Path | None, videos: Path | None, clip_count: int, frame_count: int) -> dict[str, list[Frames]]:
+    """Test clips of at most `frame_count` frames by group, about `clip_count` of them."""
+    seeds = range(PHANTOM_TEST_SEED, PHANTOM_TEST_SEED + clip_count)
     clips = {"phantoms": [phantom_clip(seed, SIZE, frame_count) for seed in seeds]}
     if lung:
         files = lung_files(lung, test=True)
+        files = files[::max(1, len(files) // clip_count)][:clip_count]
         chosen = [resize_area(read_gray(path, 2 * frame_count), SIZE) for path in files]
         clips["lung_test_patients"] = [pick_frames(frames, min(len(frames), frame_count)) for frames in chosen]
     if videos:
@@ -63,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("pack", type=Path)
     parser.add_argument("--lung", type=Path)
     parser.add_argument("--videos", type=Path, help="folder of further clips, measured as they are")
-    parser.add_argument("--phantoms", type=int, default=8)
+    parser.add_argument("--clips", type=int, default=8, help="simulated clips, and at most so many lung clips")
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--ranks", type=int, nargs="+", default=[2, 8, 32])
     parser.add_argument("--threads", type=int, default=1)
@@ -71,11 +84,12 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     decoder = SirenDecoder.from_pack(load_pack(options.pack), "cpu")
     report: dict[str, Any] = {}
-    for group, clips in groups(options.lung, options.videos, options.phantoms, options.frames).items():
+    for group, clips in groups(options.lung, options.videos, options.clips, options.frames).items():
+        still = average([measure_mean_picture(frames) for frames in clips])
+        report[group] = {"clips": len(clips), "mean_picture": still}
         for rank in options.ranks:
-            rows = [measure(decoder, frames, rank) for frames in clips]
-            report.setdefault(group, {"clips": len(clips)})[f"rank_{rank}"] = {
-                key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]}
+            report[group][f"rank_{rank}"] = average([measure(decoder, frames, rank) for frames in clips])
+            print(group, rank, report[group][f"rank_{rank}"], file=sys.stderr, flush=True)
     print(json.dumps(report, indent=2))
 
 
