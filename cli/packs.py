@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lrmcodec.cli import options
-from lrmcodec.cli.console import Console, pass_console
+from lrmcodec.cli.console import Console, pass_console, printable
 
 
 @click.command()
@@ -28,7 +28,7 @@ def packs(console: Console, as_json: bool) -> None:
              f"{pack.weight_bytes:,}", str(pack.card.get("licence", "not stated"))) for pack in found]
     console.table(rows, ("Name", "Id", "Architecture", "Weight bytes", "License"))
     for pack in found:
-        click.echo(f"\n{pack.name}: {pack.card.get('summary', '')}")
-        for key in ("training", "quality", "limits"):
-            if pack.card.get(key):
-                click.echo(f"  {key}: {pack.card[key]}")
+        click.echo(f"\n{printable(pack.name)}")
+        for key in ("summary", "training", "quality", "limits"):
+            if isinstance(pack.card.get(key), str):  # details, as numbers and lists, are left to --json
+                click.echo(f"  {key}: {printable(pack.card[key])}")
