@@ -31,6 +31,7 @@ MIN_SIDE, MAX_SIDE = 16, 2048
 MAX_FRAMES = 1_000_000
 MAX_RANK = 512
 MAX_SEGMENTS = 65_536
+Q_STEPS = 16  # steps of the quantizer index from one whole number to the next
 MAX_COMPONENTS = 64
 MAX_FILE_BYTES = (1 << 32) - 1
 MAX_BASIS_VALUES = 1 << 28  # (rank + 1) * height * width of one segment
@@ -84,7 +85,7 @@ HEADER = (
 )
 SEGMENT = (
     Field("rank", "varint", MAX_RANK),
-    Field("q", "varint", 255),
+    Field("q_16", "varint", Q_STEPS * 255),
     Field("component_count", "varint", MAX_COMPONENTS),
 )
 ENTRY = (
@@ -102,14 +103,14 @@ class CodedSegment:
     ----------
     rank : int
         Number of components besides the latent.
-    q : int
-        Quantizer index, 0 (finest) to 255.
+    q : float
+        Quantizer index, 0 (finest) to 255, a multiple of 1/16.
     components : mapping
         Payload bytes by component id, in file order.
     """
 
     rank: int
-    q: int
+    q: float
     components: Mapping[int, bytes]
 
 
@@ -163,7 +164,7 @@ def segment_bytes(segment: CodedSegment) -> int:
 
 
 def _segment_head(segment: CodedSegment) -> bytes:
-    return (_write(SEGMENT, rank=segment.rank, q=segment.q, component_count=len(segment.components))
+    return (_write(SEGMENT, rank=segment.rank, q_16=round(segment.q * Q_STEPS), component_count=len(segment.components))
             + _entries(segment.components))
 
 
@@ -199,7 +200,7 @@ def unpack_file(data: bytes) -> CodedClip:
     layout = _read_layout(data)
     header = layout.header
     own = dict(layout.cut(data, layout.own))
-    segments = [CodedSegment(fields["rank"], fields["q"], dict(layout.cut(data, entries)))
+    segments = [CodedSegment(fields["rank"], fields["q_16"] / Q_STEPS, dict(layout.cut(data, entries)))
                 for fields, entries in layout.segments]
     timing = Timing(header["rate_num"], header["rate_den"], own.get(Component.TIMES, b""))
     if bool(timing.payload) == bool(timing.rate_num):

@@ -44,7 +44,7 @@ class Report:
     psnr_db: float
     ssim3d: float
     rank: int
-    q: int
+    q: float
     frames: int
     height: int
     width: int
@@ -220,7 +220,7 @@ def _code_segment(decoder: Decoder, fitted: FittedSegment, target: Target, rank:
         nonlocal tries
         tries += 1
         progress(1 - 0.9 ** tries, f"coding at rank {setting.rank}")
-        components = decoder.code(fitted, setting.rank, setting.q, shift=setting.shift, final=setting.final)
+        components = decoder.code(fitted, setting.rank, setting.q, final=setting.final)
         return Trial(setting, components, lambda: _measure(decoder, fitted.frames, size, setting, components))
 
     limit = min(fitted.coeffs.shape[1], max(RANKS))

@@ -12,18 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.formats.entropy import decode_ints, encode_ints
-from lrmcodec.formats.errors import FormatError
 
 MAX_Q = 255
 ROUNDING = 0.3
 """Share of a step from which a magnitude rounds up; below one half, a dead zone that saves more than it loses."""
 
-SHIFT_MIDDLE = 8
-SHIFTS_PER_OCTAVE = 4
-MAX_SHIFT = 15
 
-
-def pixel_step(q: int) -> float:
+def pixel_step(q: float) -> float:
     """Quantizer step in gray levels of [0, 1] at index q in 0..255: 2.4 to 124 of 255 levels, doubling every 45.
 
     About 0.8 of the AC step of AV1 at base_q_idx q, where rate and quality are best over ranks 2 to 24 on lung and
@@ -32,18 +27,13 @@ def pixel_step(q: int) -> float:
     return float(0.0096 * 2 ** (q / 45))
 
 
-def code_coeffs(coeffs: NDArray[np.float64], steps: NDArray[np.float64], shift: int = SHIFT_MIDDLE, *,
-                thorough: bool = True) -> bytes:
+def code_coeffs(coeffs: NDArray[np.float64], steps: NDArray[np.float64], *, thorough: bool = True) -> bytes:
     """Transform coefficients (T, r) along time, quantize with steps (r,) and entropy code.
 
-    `shift` 0..15 makes all steps finer (below 8) or coarser by quarter octaves; it is stored in the first byte.
-    Components with a step that is not positive and finite are stored as zeros. All zeros take no bytes.
+    Components with a step that is not positive and finite are stored as zeros. All zeros take no bytes. Without
+    `thorough`, a few bytes more for less time.
     """
-    if not coeffs.size:
-        return b""
-    values = _to_ints(coeffs, _shifted(steps, shift))
-    payload = encode_ints(values, thorough=thorough)
-    return bytes((shift,)) + payload if payload else b""
+    return encode_ints(_to_ints(coeffs, steps), thorough=thorough) if coeffs.size else b""
 
 
 def restore_coeffs(data: bytes, frame_count: int, steps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -54,17 +44,7 @@ def restore_coeffs(data: bytes, frame_count: int, steps: NDArray[np.float64]) ->
     FormatError
         When the payload does not decode to r times T integers.
     """
-    if not data:
-        return np.zeros((frame_count, len(steps)))
-    if data[0] > MAX_SHIFT:
-        raise FormatError(f"coefficient step shift {data[0]}, at most {MAX_SHIFT}.",
-                          "The file is damaged; get another copy.")
-    values = decode_ints(data[1:], (len(steps), frame_count))
-    return _from_ints(values, _shifted(steps, data[0]))
-
-
-def _shifted(steps: NDArray[np.float64], shift: int) -> NDArray[np.float64]:
-    return np.asarray(steps * 2.0 ** ((shift - SHIFT_MIDDLE) / SHIFTS_PER_OCTAVE))
+    return _from_ints(decode_ints(data, (len(steps), frame_count)), steps)
 
 
 def _to_ints(coeffs: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lrmcodec.decoders.base import Components
-from lrmcodec.formats.container import CodedSegment, segment_bytes
+from lrmcodec.formats.container import Q_STEPS, CodedSegment, segment_bytes
 from lrmcodec.formats.errors import TargetError
-from lrmcodec.quantize import MAX_Q, MAX_SHIFT, SHIFT_MIDDLE
+from lrmcodec.quantize import MAX_Q
 
 RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 FIRST_RANK = 8
 FIRST_Q = 100
 LOG_BYTES_PER_Q = 0.02  # bytes fall by about 2 % a step
 WITHIN = 0.97  # a size target counts as met from this share of it upward
+FILLED = 0.99  # from this share upward nothing more is tried
 SLOPE_Q = 8  # distance over which the exchange of bytes for quality is measured
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to code a segment: rank, quantizer index, shift of the coefficients' steps, final or fast coder."""
+    """One way to code a segment: rank, quantizer index (in sixteenths), final or fast coder."""
 
     rank: int
-    q: int
-    shift: int = SHIFT_MIDDLE
+    q: float
     final: bool = False
 
 
@@ -98,7 +98,7 @@ class Search:
         if rank is None:
             rank = self._climb(target)
         guess = self._solve(rank, target, FIRST_Q, final=False)
-        trial = self._solve(rank, target, guess.setting.q if guess else FIRST_Q, final=True)
+        trial = self._solve(rank, target, math.floor(guess.setting.q) if guess else FIRST_Q, final=True)
         if trial is None:
             raise self._refusal(rank, target)
         return self._fill(trial, target.size_bytes) if target.size_bytes is not None else trial
@@ -195,18 +195,30 @@ class Search:
         return best
 
     def _fill(self, trial: Trial, size_bytes: int) -> Trial:
-        """Use what is left of a size target: finer coefficients, or the next finer index with coarser ones."""
-        best = trial
-        rank, q = trial.setting.rank, trial.setting.q
-        candidates = [Setting(rank, q, shift, final=True) for shift in range(SHIFT_MIDDLE - 1, SHIFT_MIDDLE - 5, -1)]
-        candidates += [Setting(rank, q - step, shift, final=True) for step in (1, 2)
-                       for shift in range(SHIFT_MIDDLE, MAX_SHIFT - 3) if q - step >= self._min_q]
-        for setting in candidates:
-            if best.size_bytes >= (1 + WITHIN) / 2 * size_bytes:
+        """Use what is left of a size target: quantizer indices between this one and the next finer, by halving."""
+        best, step = trial, 0.5
+        finer = trial.setting.q - 1
+        if finer < self._min_q:
+            return best
+        at = finer + step
+        while best.size_bytes < FILLED * size_bytes and step >= 1 / Q_STEPS:
+            other = self._trial(Setting(trial.setting.rank, at, final=True))
+            step /= 2
+            if other.size_bytes <= size_bytes:
+                best, at = max(best, other, key=lambda t: t.size_bytes), at - step
+            else:
+                at += step
+        return best if best.size_bytes >= WITHIN * size_bytes else self._fill_by_rank(best, size_bytes)
+
+    def _fill_by_rank(self, trial: Trial, size_bytes: int) -> Trial:
+        """Where the size jumps between neighboring indices, a rank nearby may come closer to the target."""
+        best, rank = trial, trial.setting.rank
+        for other in (rank + 1, rank - 1, rank + 2, rank - 2, rank + 4, rank + 8):
+            if best.size_bytes >= WITHIN * size_bytes:
                 break
-            other = self._trial(setting)
-            if other.size_bytes <= size_bytes and other.psnr_db > best.psnr_db:
-                best = other
+            if 0 <= other <= self._ranks[-1]:
+                found = self._finest_within(other, size_bytes, math.floor(trial.setting.q), final=True)
+                best = found if found is not None and found.size_bytes > best.size_bytes else best
         return best
 
     def _refusal(self, rank: int, target: Target) -> TargetError:

@@ -58,8 +58,7 @@ def expected_of(data: bytes) -> dict[str, NDArray[Any]]:
     bounds = file.coded.segment_bounds
     for index, (segment, (start, stop)) in enumerate(zip(file.coded.segments, bounds, strict=True)):
         payload = segment.components.get(Component.COEFFS, b"")
-        arrays[f"shift_{index}"] = np.array(payload[0] if payload else -1)
-        arrays[f"integers_{index}"] = decode_ints(payload[1:], (segment.rank, stop - start))
+        arrays[f"integers_{index}"] = decode_ints(payload, (segment.rank, stop - start))
         arrays[f"coeffs_{index}"] = file.coeffs[index]
     return arrays
 

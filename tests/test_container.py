@@ -44,7 +44,7 @@ CLIP = CodedClip(PACK_ID, 2, (112, 113), np.array([0, 0.04, 0.081, 0.13]), SEGME
 EVEN = replace(CLIP, times_s=np.arange(4) / 25, metadata={})
 HEADER_VALUES = {"pack_id": PACK_ID, "arch_id": 2, "height": 64, "width": 64, "frame_count": 4, "rate_num": 25,
                  "rate_den": 1, "segment_count": 1, "component_count": 0}
-SEGMENT_VALUES = {"rank": 1, "q": 0, "component_count": 0}
+SEGMENT_VALUES = {"rank": 1, "q_16": 0, "component_count": 0}
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False) | st.text(),
@@ -208,7 +208,7 @@ def test_header_fields_out_of_their_limits_are_refused(field: str, value: int) -
         unpack_file(sealed(header(**{field: value}) + segment()))
 
 
-@pytest.mark.parametrize(("field", "value"), [("rank", 513), ("q", 256), ("component_count", 65)])
+@pytest.mark.parametrize(("field", "value"), [("rank", 513), ("q_16", 4081), ("component_count", 65)])
 def test_segment_fields_out_of_their_limits_are_refused(field: str, value: int) -> None:
     with pytest.raises(FormatError):
         unpack_file(sealed(header() + segment(**{field: value})))

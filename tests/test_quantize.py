@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.quantize import MAX_Q, MAX_SHIFT, ROUNDING, SHIFT_MIDDLE, code_coeffs, pixel_step, restore_coeffs
+from lrmcodec.quantize import MAX_Q, ROUNDING, code_coeffs, pixel_step, restore_coeffs
 
 
 def walk(count: int, rank: int, seed: int = 0) -> np.ndarray:
@@ -17,21 +17,20 @@ def walk(count: int, rank: int, seed: int = 0) -> np.ndarray:
 
 
 @settings(max_examples=40, deadline=None)
-@given(count=st.integers(1, 60), rank=st.integers(0, 6), step=st.floats(1e-3, 10), shift=st.integers(0, MAX_SHIFT),
-       seed=st.integers(0, 99))
-def test_errors_stay_within_a_step(count: int, rank: int, step: float, shift: int, seed: int) -> None:
+@given(count=st.integers(1, 60), rank=st.integers(0, 6), step=st.floats(1e-3, 10), seed=st.integers(0, 99))
+def test_errors_stay_within_a_step(count: int, rank: int, step: float, seed: int) -> None:
     coeffs, steps = walk(count, rank, seed), np.full(rank, step)
-    decoded = restore_coeffs(code_coeffs(coeffs, steps, shift), count, steps)
+    decoded = restore_coeffs(code_coeffs(coeffs, steps), count, steps)
     assert decoded.shape == (count, rank)
-    coarsest = step * 2 ** ((shift - SHIFT_MIDDLE) / 4) * (1 - ROUNDING)
+    coarsest = step * (1 - ROUNDING)
     error = np.sqrt(((decoded - coeffs) ** 2).sum())  # the transform is orthonormal
     assert error <= coarsest * np.sqrt(count * rank) * (1 + 1e-9)
 
 
-def test_a_finer_shift_is_finer() -> None:
-    coeffs, steps = walk(50, 3), np.full(3, 0.5)
-    errors = [np.abs(restore_coeffs(code_coeffs(coeffs, steps, shift), 50, steps) - coeffs).mean()
-              for shift in (0, 5, 10, 15)]
+def test_finer_steps_are_finer() -> None:
+    coeffs = walk(50, 3)
+    every = [np.full(3, step) for step in (0.1, 0.3, 1.0, 3.0)]
+    errors = [np.abs(restore_coeffs(code_coeffs(coeffs, steps), 50, steps) - coeffs).mean() for steps in every]
     assert errors == sorted(errors)
 
 
@@ -61,12 +60,6 @@ def test_steps_grow_with_the_index() -> None:
     steps = [pixel_step(q) for q in range(MAX_Q + 1)]
     assert steps == sorted(steps)
     assert 0 < steps[0] < steps[-1] < 1
-
-
-@pytest.mark.parametrize("first", [MAX_SHIFT + 1, 255])
-def test_an_unknown_shift_is_refused(first: int) -> None:
-    with pytest.raises(FormatError, match="shift"):
-        restore_coeffs(bytes((first, 0)), 5, np.ones(2))
 
 
 def test_bytes_for_rank_0_are_refused() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrmcodec.formats.errors import TargetError
-from lrmcodec.quantize import MAX_Q, SHIFT_MIDDLE
+from lrmcodec.quantize import MAX_Q
 from lrmcodec.rate import Search, Setting, Target, Trial, share
 
 MIN_Q = 4
@@ -20,7 +20,7 @@ LIMIT = 64
 def model(best_rank: int) -> Callable[[Setting], Trial]:
     """Coder whose bytes fall by 2 % a step and whose quality peaks at `best_rank` for any size."""
     def run(setting: Setting) -> Trial:
-        size = (40 + 40 * setting.rank) * 1.02 ** (MAX_Q - setting.q) * 1.03 ** (SHIFT_MIDDLE - setting.shift)
+        size = (40 + 40 * setting.rank) * 1.02 ** (MAX_Q - setting.q)
         distance = abs(math.log2((setting.rank + 1) / (best_rank + 1)))
         psnr = 6 * math.log2(size / 500) + 30 - 3 * distance
         return Trial(setting, {1: bytes(max(int(size) - 3, 1))}, lambda: psnr)
@@ -39,6 +39,16 @@ def test_a_size_is_met_from_below(size_bytes: int, best_rank: int) -> None:
     assert trial.size_bytes <= size_bytes
     finest = trial.setting.q == MIN_Q and trial.setting.rank == LIMIT
     assert trial.size_bytes >= 0.97 * size_bytes or trial.setting.q == MIN_Q or finest
+
+
+@pytest.mark.parametrize("size_bytes", [3000, 3333, 5000, 8000])
+def test_a_size_is_met_where_indices_are_far_apart(size_bytes: int) -> None:
+    def run(setting: Setting) -> Trial:
+        return Trial(setting, {1: bytes(int(20_000 * 0.8 ** setting.q))}, lambda: -setting.q)
+
+    trial = Search(run, 0, 0).best(Target(size_bytes=size_bytes))
+    assert 0.97 * size_bytes <= trial.size_bytes <= size_bytes
+    assert trial.setting.q * 16 == int(trial.setting.q * 16)
 
 
 @pytest.mark.parametrize("best_rank", [0, 1, 3, 8, 12, 24, 64])

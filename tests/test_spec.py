@@ -221,10 +221,10 @@ def test_coefficients_are_transformed_as_in_the_text() -> None:
     rng = np.random.default_rng(1)
     count, steps = 9, np.array([0.5, 2.0])
     coeffs = rng.normal(size=(count, 2)) * 10
-    payload = quantize.code_coeffs(coeffs, steps, 5)
-    integers = np.array(Integers(payload[1:]).read(2, count))
+    payload = quantize.code_coeffs(coeffs, steps)
+    integers = np.array(Integers(payload).read(2, count))
     t, k = np.arange(count)[:, None], np.arange(count)[None]
     scale = np.where(k == 0, np.sqrt(1 / count), np.sqrt(2 / count))
     waves = scale * np.cos(np.pi * (2 * t + 1) * k / (2 * count))
-    expected = waves @ (integers * (steps * 2 ** ((payload[0] - 8) / 4))[:, None]).T
+    expected = waves @ (integers * steps[:, None]).T
     np.testing.assert_allclose(quantize.restore_coeffs(payload, count, steps), expected, atol=1e-9)

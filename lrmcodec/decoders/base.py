@@ -70,16 +70,16 @@ class Decoder(Protocol):
     def fit(self, frames: NDArray[np.uint8], max_rank: int, seed: int, progress: Progress) -> FittedSegment:
         """Fit latent, basis and coefficients of frames (T, H, W) with the decoder frozen."""
 
-    def code(self, fitted: FittedSegment, rank: int, q: int, *, shift: int = 8, final: bool = True) -> Components:
-        """Quantize and entropy code the first `rank` components at quantizer index `q` (0 finest to 255).
+    def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
+        """Quantize and entropy code the first `rank` components at quantizer index `q`.
 
-        Coefficients are refitted on the quantized latent and basis before they are quantized themselves; `shift`
-        makes their steps finer (below 8) or coarser (see `quantize.code_coeffs`). With `final` false a faster coder
-        may be used that gives nearly the same size and quality, for searches.
+        `q` runs from 0 (finest) to 255 in sixteenths. Coefficients are refitted on the quantized latent and basis
+        before they are quantized themselves. With `final` false a faster coder may be used that gives nearly the
+        same size and quality.
         """
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
-                rank: int, q: int) -> RestoredSegment:
+                rank: int, q: float) -> RestoredSegment:
         """Undo `code`; raises FormatError on payloads that do not decode to the promised shapes."""
 
     def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],

@@ -9,6 +9,7 @@ neither encoding nor decoding needs torch. Paper symbols: v is `latent` (H, W), 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,12 +20,19 @@ from lrmcodec.formats.container import MAX_BASIS_VALUES, MAX_RANK, Component
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.pack import Pack
 from lrmcodec.formats.picture import decode_pictures, encode_pictures
-from lrmcodec.quantize import SHIFT_MIDDLE, code_coeffs, pixel_step, restore_coeffs
+from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
 FAST_PRESET = 8
 FINAL_PRESETS = ((4_000_000, 2), (32_000_000, 4))  # (pixels up to, SVT-AV1 preset); above, LARGE_PRESET
 LARGE_PRESET = 6
-TEN_BIT_BELOW_Q = 60
+TEN_BIT_BELOW_Q = 24
+"""Finer than this, rounding basis pictures to whole gray levels costs more than the quantizer."""
+
+TEN_BIT_RANGE = (4, 32)  # quantizers of 10-bit stills; 32 gives about the size that 8 bits give at TEN_BIT_BELOW_Q
+FAST_PRESET = 8
+FINAL_PRESETS = ((4_000_000, 2), (32_000_000, 4))  # (pixels up to, SVT-AV1 preset); above, LARGE_PRESET
+LARGE_PRESET = 6
+TEN_BIT_BELOW_Q = 28
 """Finer than this, rounding basis pictures to whole gray levels would cost more than the quantizer."""
 
 BLOCK_VALUES = 1 << 22  # float32 values of frames held at a time
@@ -34,7 +42,7 @@ class SpatialDecoder:
     """Low rank over pictures with an identity network; implements `decoders.base.Decoder`."""
 
     arch_id = 2
-    min_q = 4
+    min_q = 0
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
@@ -55,26 +63,27 @@ class SpatialDecoder:
         return FittedSegment(latent.reshape(height, width), basis.reshape(len(basis), height, width), coeffs,
                              frames, {})
 
-    def code(self, fitted: FittedSegment, rank: int, q: int, *, shift: int = SHIFT_MIDDLE,
-             final: bool = True) -> Components:
+    def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Code latent and basis as one AV1 still, refit the coefficients on what it decodes to, code them."""
         assert fitted.basis is not None
         size = fitted.latent.shape
-        tiles = _to_tiles(fitted.latent, fitted.basis[:rank])
+        gain = _gain(q)
+        tiles = _to_tiles(fitted.latent, fitted.basis[:rank], gain)
         preset = _final_preset(tiles.size) if final else FAST_PRESET
-        pictures = encode_pictures(tiles, max(q, self.min_q), ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
-        latent, basis, norms = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])))
+        pictures = encode_pictures(tiles, _still_quantizer(q), ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
+        latent, basis, norms = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])), gain)
         coeffs = _refit(fitted.frames, latent, basis)
         steps = _coeff_steps(norms, len(fitted.frames), q)
-        payload = code_coeffs(coeffs, steps, shift, thorough=final)
+        payload = code_coeffs(coeffs, steps, thorough=final)
         return {Component.PICTURES: pictures, **({Component.COEFFS: payload} if payload else {})}
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
-                rank: int, q: int) -> RestoredSegment:
+                rank: int, q: float) -> RestoredSegment:
         """Decode the still and the coefficients; see `decoders.base.Decoder`."""
         if Component.PICTURES not in components:
             raise FormatError("the segment has no pictures.", "The file is damaged; get another copy.")
-        latent, basis, norms = _from_tiles(decode_pictures(components[Component.PICTURES], rank + 1, size))
+        latent, basis, norms = _from_tiles(
+            decode_pictures(components[Component.PICTURES], rank + 1, size), _gain(q))
         steps = _coeff_steps(norms, frame_count, q)
         coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, steps)
         return RestoredSegment(latent, basis, coeffs, size)
@@ -134,10 +143,25 @@ def _refit(frames: NDArray[np.uint8], latent: NDArray[np.float32],
     return np.asarray(np.linalg.solve(normal + ridge * np.eye(len(normal)), right).T)
 
 
-def _coeff_steps(norms: NDArray[np.float64], frame_count: int, q: int) -> NDArray[np.float64]:
+def _coeff_steps(norms: NDArray[np.float64], frame_count: int, q: float) -> NDArray[np.float64]:
     """Steps (r,) by equal slopes from the norms of the basis pictures; infinite where a decoded one is empty."""
     with np.errstate(divide="ignore"):
         return np.asarray(pixel_step(q) * np.sqrt(frame_count) / norms)
+
+
+def _still_quantizer(q: float) -> int:
+    """AV1 quantizer of a quantizer index: its whole part, but for the range where stills have 10 bits."""
+    low, high = TEN_BIT_RANGE
+    whole = math.floor(q)
+    return whole if whole >= TEN_BIT_BELOW_Q else low + round(whole * (high - low) / (TEN_BIT_BELOW_Q - 1))
+
+
+def _gain(q: float) -> float:
+    """Factor on the tiles that makes quantizer indices continuous: 1 at whole ones, falling to the next one's.
+
+    AV1's AC step grows by one part in q + 7 up to about q = 58 and by 1.5 % from there.
+    """
+    return 1 - (q - math.floor(q)) / (min(math.floor(q), 58) + 8)
 
 
 def _final_preset(pixels: int) -> int:
@@ -145,11 +169,14 @@ def _final_preset(pixels: int) -> int:
     return next((preset for limit, preset in FINAL_PRESETS if pixels <= limit), LARGE_PRESET)
 
 
-def _to_tiles(latent: NDArray[np.float32], basis: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.concatenate([latent[None] * 255, basis * 255 + 128])
+def _to_tiles(latent: NDArray[np.float32], basis: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    """Gray levels (r + 1, H, W) of latent and basis times `gain`; a basis picture's zero is level 128."""
+    scale = np.float32(255 * gain)
+    return np.concatenate([latent[None] * scale, basis * scale + 128])
 
 
-def _from_tiles(tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+def _from_tiles(tiles: NDArray[np.float32],
+                gain: float) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
     """Latent, basis, and the norms (r,) of the basis pictures; `tiles` is overwritten.
 
     Decoded tiles are multiples of a quarter gray level, so the sums of their squares are whole numbers below 2**53
@@ -157,8 +184,8 @@ def _from_tiles(tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
     """
     tiles[1:] -= 128
     quarters = (tile.astype(np.float64).ravel() * 4 for tile in tiles[1:])
-    norms = np.sqrt(np.array([np.dot(tile, tile) for tile in quarters])) / (4 * 255)
-    tiles /= 255
+    norms = np.sqrt(np.array([np.dot(tile, tile) for tile in quarters])) / (4 * 255 * gain)
+    tiles /= np.float32(255 * gain)
     return tiles[0], tiles[1:], norms
 
 
