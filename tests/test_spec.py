@@ -9,6 +9,7 @@ import pytest
 import zstandard
 
 from lrmcodec import quantize
+from lrmcodec.decoders import siren
 from lrmcodec.formats import container, entropy, picture, time_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
 from lrmcodec.formats.entropy import encode_ints
@@ -58,9 +59,9 @@ def test_component_ids_are_frozen() -> None:
 
 def test_constants_equal_the_code() -> None:
     modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Pictures": picture,
-               "Coefficients": quantize}
+               "Coefficients": quantize, "siren": siren}
     rows = table("Constants")
-    steps = {row["name"]: float(row["value"]) for row in rows if row["name"].startswith("STEP_")}
+    steps = {row["name"]: float(row["value"]) for row in rows if row["used in"] == "Coefficients"}
     for row in rows:
         if row["name"] not in steps:
             assert getattr(modules[row["used in"]], row["name"]) == int(row["value"]), row["name"]
