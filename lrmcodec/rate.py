@@ -23,6 +23,8 @@ FIRST_Q = 100
 LOG_BYTES_PER_Q = 0.02  # bytes fall by about 2 % a step
 WITHIN = 0.97  # a size target counts as met from this share of it upward
 FILLED = 0.99  # from this share upward nothing more is tried
+CLOSE = 0.94  # share of a size target that is close enough while ranks are compared
+DB_PER_OCTAVE = 1.5  # usual gain from twice the bytes, to compare sizes that differ by a few percent
 SLOPE_Q = 8  # distance over which the exchange of bytes for quality is measured
 
 
@@ -86,6 +88,7 @@ class Search:
         self._ranks = [*(rank for rank in RANKS if rank < rank_limit), rank_limit]
         self._min_q = min_q
         self._done: dict[Setting, Trial] = {}
+        self._last_q = FIRST_Q
 
     def best(self, target: Target, rank: int | None = None) -> Trial:
         """Trial with the final coder that meets `target` best, at `rank` or at the best rank.
@@ -97,8 +100,8 @@ class Search:
         """
         if rank is None:
             rank = self._climb(target)
-        guess = self._solve(rank, target, FIRST_Q, final=False)
-        trial = self._solve(rank, target, math.floor(guess.setting.q) if guess else FIRST_Q, final=True)
+        self._solve(rank, target, final=False)
+        trial = self._solve(rank, target, final=True)
         if trial is None:
             raise self._refusal(rank, target)
         return self._fill(trial, target.size_bytes) if target.size_bytes is not None else trial
@@ -137,11 +140,11 @@ class Search:
 
     def _score(self, rank: int, target: Target) -> float:
         """How well a rank does at the target, higher is better: dB at a size, minus log bytes at a quality."""
-        trial = self._solve(rank, target, FIRST_Q, final=False)
+        trial = self._solve(rank, target, final=False)
         if trial is None:
             return -math.inf
-        if target.size_bytes is not None:
-            return trial.psnr_db
+        if target.size_bytes is not None:  # sizes differ a little; put them on one
+            return trial.psnr_db - DB_PER_OCTAVE * math.log2(max(trial.size_bytes / target.size_bytes, CLOSE))
         if target.psnr_db is not None:
             return -math.log2(trial.size_bytes)
         return trial.psnr_db - self._slope(target) * math.log2(trial.size_bytes)
@@ -154,31 +157,36 @@ class Search:
         octaves = math.log2(fine.size_bytes / coarse.size_bytes)
         return (fine.psnr_db - coarse.psnr_db) / octaves if octaves > 0 else 0.0
 
-    def _solve(self, rank: int, target: Target, guess: int, *, final: bool) -> Trial | None:
+    def _solve(self, rank: int, target: Target, *, final: bool) -> Trial | None:
         """Best trial at a rank that meets the target: the finest within a size, the coarsest of a quality."""
         if target.q is not None:
             return self._trial(Setting(rank, target.q, final=final))
         if target.size_bytes is not None:
-            return self._finest_within(rank, target.size_bytes, guess, final)
-        assert target.psnr_db is not None
-        return self._coarsest_of(rank, target.psnr_db, guess, final)
+            trial = self._finest_within(rank, target.size_bytes, final)
+        else:
+            assert target.psnr_db is not None
+            trial = self._coarsest_of(rank, target.psnr_db, self._last_q, final)
+        if trial is not None:
+            self._last_q = math.floor(trial.setting.q)
+        return trial
 
-    def _finest_within(self, rank: int, size_bytes: int, guess: int, final: bool) -> Trial | None:
+    def _finest_within(self, rank: int, size_bytes: int, final: bool) -> Trial | None:
+        """Finest whole index within a size; while searching, any that comes close to the size from below."""
         too_large: dict[int, float] = {self._min_q - 1: math.inf}  # index to log of size over target
         small_enough: dict[int, float] = {MAX_Q + 1: -math.inf}
-        best = None
-        while True:
-            low, high = max(too_large), min(small_enough)
-            if high - low <= 1:
-                return best
-            q = min(max(guess, low + 1), high - 1)
+        best, guess = None, self._last_q
+        while min(small_enough) - max(too_large) > 1:
+            q = min(max(guess, max(too_large) + 1), min(small_enough) - 1)
             trial = self._trial(Setting(rank, q, final=final))
             excess = math.log(trial.size_bytes / size_bytes)
             if excess <= 0:
                 best, small_enough[q] = trial, excess
             else:
                 too_large[q] = excess
+            if math.log(CLOSE) <= excess <= 0 and not final:
+                break
             guess = _next_guess(too_large, small_enough, q, excess)
+        return best
 
     def _coarsest_of(self, rank: int, psnr_db: float, guess: int, final: bool) -> Trial | None:
         low, high = self._min_q - 1, MAX_Q + 1  # good enough at low, too coarse at high
@@ -217,7 +225,7 @@ class Search:
             if best.size_bytes >= WITHIN * size_bytes:
                 break
             if 0 <= other <= self._ranks[-1]:
-                found = self._finest_within(other, size_bytes, math.floor(trial.setting.q), final=True)
+                found = self._finest_within(other, size_bytes, final=True)
                 best = found if found is not None and found.size_bytes > best.size_bytes else best
         return best
 

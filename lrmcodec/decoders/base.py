@@ -35,7 +35,8 @@ class FittedSegment:
     frames : ndarray, (T, H, W) uint8
         The segment itself, kept for refits after quantization.
     extra : mapping
-        Whatever else the architecture wants to find again in `code` (statistics, caches).
+        Whatever else the architecture wants to find again in `code` (statistics, caches). `useful_rank`, where
+        there is one, bounds the ranks that a search tries.
     """
 
     latent: NDArray[np.float32]

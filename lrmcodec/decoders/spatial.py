@@ -25,16 +25,11 @@ from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 FAST_PRESET = 8
 FINAL_PRESETS = ((4_000_000, 2), (32_000_000, 4))  # (pixels up to, SVT-AV1 preset); above, LARGE_PRESET
 LARGE_PRESET = 6
-TEN_BIT_BELOW_Q = 24
+TEN_BIT_BELOW_Q = 60
 """Finer than this, rounding basis pictures to whole gray levels costs more than the quantizer."""
 
-TEN_BIT_RANGE = (4, 32)  # quantizers of 10-bit stills; 32 gives about the size that 8 bits give at TEN_BIT_BELOW_Q
-FAST_PRESET = 8
-FINAL_PRESETS = ((4_000_000, 2), (32_000_000, 4))  # (pixels up to, SVT-AV1 preset); above, LARGE_PRESET
-LARGE_PRESET = 6
-TEN_BIT_BELOW_Q = 28
-"""Finer than this, rounding basis pictures to whole gray levels would cost more than the quantizer."""
-
+TEN_BIT_LATER = 4  # a 10-bit still takes as many bytes as an 8-bit one does at a quantizer about this much finer
+LEAST_RMS = 0.01 / 255  # of a component, in gray levels of [0, 1]; weaker ones are nothing but rounding
 BLOCK_VALUES = 1 << 22  # float32 values of frames held at a time
 
 
@@ -60,8 +55,9 @@ class SpatialDecoder:
         order = np.argsort(values)[::-1][:max_rank]
         coeffs = vectors[:, order] * np.sqrt(count)  # (T, r)
         basis = _project(flat, latent, coeffs) / count  # (r, N)
+        useful = int(np.count_nonzero(values[order] > LEAST_RMS**2 * frames.size))
         return FittedSegment(latent.reshape(height, width), basis.reshape(len(basis), height, width), coeffs,
-                             frames, {})
+                             frames, {"useful_rank": useful})
 
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Code latent and basis as one AV1 still, refit the coefficients on what it decodes to, code them."""
@@ -150,18 +146,17 @@ def _coeff_steps(norms: NDArray[np.float64], frame_count: int, q: float) -> NDAr
 
 
 def _still_quantizer(q: float) -> int:
-    """AV1 quantizer of a quantizer index: its whole part, but for the range where stills have 10 bits."""
-    low, high = TEN_BIT_RANGE
+    """AV1 quantizer of a quantizer index: its whole part, shifted where stills have 10 bits so that sizes run on."""
     whole = math.floor(q)
-    return whole if whole >= TEN_BIT_BELOW_Q else low + round(whole * (high - low) / (TEN_BIT_BELOW_Q - 1))
+    return whole if whole >= TEN_BIT_BELOW_Q else whole + TEN_BIT_LATER
 
 
 def _gain(q: float) -> float:
     """Factor on the tiles that makes quantizer indices continuous: 1 at whole ones, falling to the next one's.
 
-    AV1's AC step grows by one part in q + 7 up to about q = 58 and by 1.5 % from there.
+    AV1's AC step grows by one part in its quantizer + 7 up to about 58 and by 1.5 % from there.
     """
-    return 1 - (q - math.floor(q)) / (min(math.floor(q), 58) + 8)
+    return 1 - (q - math.floor(q)) / (min(_still_quantizer(q), 58) + 8)
 
 
 def _final_preset(pixels: int) -> int:
