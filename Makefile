@@ -5,14 +5,14 @@
 #
 # Another Python:        make demo PYTHON=python3.12
 # Another build of torch: make venv TORCH=torch==2.13.0
-# By default torch is the build for CUDA where an NVIDIA GPU is found, and the much smaller one for CPUs elsewhere.
+# By default torch is the build for CUDA where an NVIDIA GPU is found, elsewhere the much smaller one for CPUs if pip's
+# indexes have it (PIP_EXTRA_INDEX_URL may name PyTorch's index of CPU builds).
 
 PYTHON ?= $(firstword $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name; done) python3)
 TORCH_PIN := $(shell sed -n '/^torch==/p' constraints.txt)
 TORCH ?= $(shell if command -v nvidia-smi >/dev/null || [ "$$(uname)" = Darwin ]; \
 	then echo $(TORCH_PIN); else echo $(TORCH_PIN)+cpu; fi)
-CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,7 +41,7 @@ $(VENV)/.ready: constraints.txt
 	@echo "setting up $(VENV), which takes a few minutes once"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lrmcodec needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) '$(TORCH)' 2>/dev/null || $(INSTALL) '$(TORCH)' --extra-index-url $(CPU_WHEELS)
+	@$(INSTALL) '$(TORCH)' 2>/dev/null || $(INSTALL) '$(TORCH_PIN)'
 	@$(INSTALL) setuptools
 	@touch $@
 

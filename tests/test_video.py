@@ -77,7 +77,7 @@ def test_avi_refuses_irregular_times(tmp_path: Path) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    shape=st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 40)),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(2, 40)),
     suffix=st.sampled_from([".npz", ".mkv", ""]),
     seed=st.integers(0, 2**32 - 1),
 )

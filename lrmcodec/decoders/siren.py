@@ -274,8 +274,8 @@ class SirenDecoder:
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Quantize and code the latent, refit the coefficients on what it decodes to, code them.
 
-        The refit solves the linear model of the fit. A further Gauss-Newton step on pixels was tried: twenty
-        times slower, and no better.
+        The refit solves the linear model of the fit. A further Gauss-Newton step on pixels took twenty times as
+        long and was no better on the one clip it was tried on.
         """
         size = (fitted.frames.shape[1], fitted.frames.shape[2])
         steps = self._latent_steps(size, q)
