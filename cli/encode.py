@@ -31,6 +31,8 @@ SUFFIX = ".lrm"
 @options.device
 @options.size("Resize the frames first; a ratio then refers to the resized clip.")
 @options.span
+@click.option("--phase/--no-phase", default=True,
+              help="Store up to 11 bytes that let 'lrmcodec readout' tell systole from diastole; default: store them.")
 @click.option("--fps", type=options.POSITIVE, metavar="F", help="Frame rate of the input, for inputs that have none.")
 @options.gray
 @options.force

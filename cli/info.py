@@ -20,6 +20,7 @@ PARTS = {
     "pictures": "Pictures (latent and basis)",
     "latent": "Latent",
     "coeffs": "Coefficients",
+    "phase": "Direction of the cardiac phase",
 }
 """Names of the parts that `byte_counts` tells apart."""
 

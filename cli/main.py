@@ -22,6 +22,7 @@ from lrmcodec.cli.demo import demo
 from lrmcodec.cli.encode import encode
 from lrmcodec.cli.info import info
 from lrmcodec.cli.packs import packs
+from lrmcodec.cli.readout import readout
 from lrmcodec.cli.verify import verify
 from lrmcodec.formats.errors import LrmError
 
@@ -40,13 +41,14 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     lrmcodec encode clip.avi --ratio 300     writes clip.lrm
     lrmcodec decode clip.lrm --fps 100       writes clip.mp4, with frames at any times
     lrmcodec info clip.lrm                   says where every byte goes
+    lrmcodec readout clip.lrm                beats, end diastole and end systole
     """  # noqa: D301 (click reads \b)
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other.")
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, verify, packs, demo):
+for command in (encode, decode, info, readout, verify, packs, demo):
     cli.add_command(command)
 
 

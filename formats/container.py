@@ -49,11 +49,12 @@ class Component(IntEnum):
     COEFFS = 2
     LATENT = 3
     TIMES = 4
+    PHASE = 32
     METADATA = 33
 
 
 CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA})
-SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT})
+SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT, Component.PHASE})
 
 
 @dataclass(frozen=True)

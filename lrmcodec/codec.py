@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,18 @@ from lrmcodec.decoders.base import Decoder, FittedSegment, Progress
 from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
-from lrmcodec.formats.container import MAX_FRAMES, CodedClip, CodedSegment, pack_file, segment_bounds, segment_bytes
+from lrmcodec.formats.container import (
+    MAX_FRAMES,
+    CodedClip,
+    CodedSegment,
+    Component,
+    pack_file,
+    segment_bounds,
+    segment_bytes,
+)
 from lrmcodec.formats.errors import ClipError, TargetError
 from lrmcodec.formats.pack import Pack
+from lrmcodec.phase import Cavity, find_cavity, find_direction, weight_count
 from lrmcodec.rate import RANKS, Search, Setting, Target, Trial, share
 from lrmcodec.reader import BLOCK_VALUES, LrmFile, check_size, read_bytes, to_uint8
 
@@ -32,6 +41,8 @@ SEGMENT_FRAMES = 1024
 SEGMENT_VALUES = 1 << 28
 MAX_SEARCH_RANK = 128
 PROBE_FRAMES = 32
+FIT_SHARE = 0.1  # of the time, for the progress shown
+USUAL_TRIES = 24
 DEFAULT_QUALITY = 80.0
 
 
@@ -74,7 +85,7 @@ class Encoded:
 def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, size_bytes: int | None = None,
            psnr_db: float | None = None, quality: float | None = None, pack: str | Pack = DEFAULT_PACK,
            device: str = "auto", metadata: Mapping[str, Any] | None = None, seed: int = 0,
-           progress: Progress | None = None) -> Encoded:
+           phase: bool = True, progress: Progress | None = None) -> Encoded:
     """Encode a clip.
 
     Parameters
@@ -94,6 +105,8 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         Plain values to store in the file; nothing is stored unasked.
     seed : int
         Of whatever the fit draws at random.
+    phase : bool
+        Store the direction of the cardiac phase, up to 11 bytes a segment, where something beats in the clip.
     progress : callable, optional
         Called with (fraction, label).
 
@@ -118,12 +131,13 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         step = _span_progress(progress, index, len(spans))
         frames = np.ascontiguousarray(clip.frames[start:stop])
         before = time.perf_counter()
-        fitted = decoder.fit(frames, _max_rank(decoder, frames, rank), seed, step)
+        fitted = decoder.fit(frames, _max_rank(decoder, frames, rank), seed, _fit_progress(step))
         fit_seconds += time.perf_counter() - before
         budget = share(total, [b - a for a, b in spans], index, used) if total is not None else None
         target = _target(budget, psnr_db, quality)
-        trial = _code_segment(decoder, fitted, target, rank, step)
-        segments.append(trial.coded)
+        cavity = find_cavity(frames, clip.times_s[start:stop]) if phase else None
+        trial = _code_segment(decoder, fitted, target, rank, step, cavity)
+        segments.append(_with_phase(decoder, trial.coded, cavity, frames, clip.times_s[start:stop]))
         used += trial.size_bytes
     data = pack_file(CodedClip(empty.pack_id, empty.arch_id, empty.size, empty.times_s, segments, empty.metadata))
     return Encoded(data, _report(data, clip, chosen, decoder, segments, fit_seconds, began))
@@ -212,19 +226,35 @@ def _max_rank(decoder: Decoder, frames: NDArray[np.uint8], rank: int | None) -> 
 
 
 def _code_segment(decoder: Decoder, fitted: FittedSegment, target: Target, rank: int | None,
-                  progress: Progress) -> Trial:
+                  progress: Progress, cavity: Cavity | None) -> Trial:
     size = (fitted.frames.shape[1], fitted.frames.shape[2])
     tries = 0
 
     def run(setting: Setting) -> Trial:
         nonlocal tries
         tries += 1
-        progress(1 - 0.9 ** tries, f"coding at rank {setting.rank}")
-        components = decoder.code(fitted, setting.rank, setting.q, final=setting.final)
+        progress(FIT_SHARE + (1 - FIT_SHARE) * min(tries / USUAL_TRIES, 0.97), f"coding at rank {setting.rank}")
+        components = dict(decoder.code(fitted, setting.rank, setting.q, final=setting.final))
+        weights = weight_count(setting.rank, sum(map(len, components.values()))) if cavity is not None else 0
+        if weights:
+            components[Component.PHASE] = bytes(1 + weights)  # its room; `_with_phase` fills it
         return Trial(setting, components, lambda: _measure(decoder, fitted.frames, size, setting, components))
 
-    limit = min(fitted.coeffs.shape[1], max(RANKS))
+    useful = fitted.extra.get("useful_rank", fitted.coeffs.shape[1])
+    limit = min(useful if rank is None else rank, max(RANKS))
     return Search(run, limit, decoder.min_q).best(target, rank)
+
+
+def _with_phase(decoder: Decoder, coded: CodedSegment, cavity: Cavity | None, frames: NDArray[np.uint8],
+                times_s: NDArray[np.float64]) -> CodedSegment:
+    """The segment with its phase component filled in, of the length that was kept free for it."""
+    if cavity is None or Component.PHASE not in coded.components:
+        return coded
+    size = (frames.shape[1], frames.shape[2])
+    coeffs = decoder.restore(coded.components, len(frames), size, coded.rank, coded.q).coeffs
+    direction = find_direction(cavity, coeffs, times_s, len(coded.components[Component.PHASE]) - 1)
+    components = {key: value for key, value in coded.components.items() if key != Component.PHASE}
+    return replace(coded, components=components | ({Component.PHASE: direction.pack()} if direction else {}))
 
 
 def _measure(decoder: Decoder, frames: NDArray[np.uint8], size: tuple[int, int], setting: Setting,
@@ -238,6 +268,10 @@ def _measure(decoder: Decoder, frames: NDArray[np.uint8], size: tuple[int, int],
     values = [metrics.psnr_db(picked[a:a + step], to_uint8(decoder.render(restored, rows[a:a + step])))
               for a in range(0, len(picked), step)]
     return float(np.average(values, weights=[len(picked[a:a + step]) for a in range(0, len(picked), step)]))
+
+
+def _fit_progress(progress: Progress) -> Progress:
+    return lambda fraction, label: progress(FIT_SHARE * fraction, label)
 
 
 def _span_progress(progress: Progress, index: int, count: int) -> Progress:

@@ -75,7 +75,7 @@ def test_only_the_siren_and_training_import_torch() -> None:
 def test_ids_are_frozen() -> None:
     assert (registry.SIREN_ID, registry.SPATIAL_ID) == (1, 2)
     assert {part.name: int(part) for part in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "METADATA": 33}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33}
     assert (MAGIC, VERSION) == (b"LRM", 1)
 
 

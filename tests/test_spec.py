@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from lrmcodec import quantize
+from lrmcodec import quantize, readout
 from lrmcodec.decoders import siren
 from lrmcodec.formats import container, entropy, picture, time_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
@@ -53,13 +53,13 @@ def test_component_places_equal_the_code() -> None:
 
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "METADATA": 33}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33}
     assert container.FIRST_ANCILLARY_ID == 32
 
 
 def test_constants_equal_the_code() -> None:
     modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Pictures": picture,
-               "Coefficients": quantize, "siren": siren}
+               "Coefficients": quantize, "siren": siren, "Phase": readout}
     rows = table("Constants")
     steps = {row["name"]: float(row["value"]) for row in rows if row["used in"] == "Coefficients"}
     for row in rows:
