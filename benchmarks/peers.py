@@ -8,10 +8,11 @@ cost plus 40 bytes.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
+from typing import cast
 
 import av
 import numpy as np
@@ -94,19 +95,22 @@ def at_bytes(points: list[Point], size_bytes: float) -> tuple[float, float] | No
 
 def code_av1(frames: NDArray[np.uint8], crf: int, fps: float, params: str) -> tuple[int, NDArray[np.uint8]]:
     """Bytes of the packets and the decoded frames (T, H, W)."""
-    buffer, size = io.BytesIO(), 0
-    with av.open(buffer, "w", format="matroska") as container:
-        stream = container.add_stream("libsvtav1", rate=round(fps))
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        stream.options = {"preset": PRESET, "crf": str(crf), "svtav1-params": params}
-        pictures = (av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="gray") for frame in frames)
-        for packet in (packet for picture in (*pictures, None) for packet in stream.encode(picture)):
-            size += packet.size
-            container.mux(packet)
-    buffer.seek(0)
-    with av.open(buffer, "r") as container:
-        decoded = np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
-    return size, decoded[:len(frames)].astype(np.uint8, copy=False)
+    encoder = av.CodecContext.create("libsvtav1", "w")
+    encoder.height, encoder.width, encoder.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+    rate = Fraction(max(round(fps), 1))
+    encoder.framerate, encoder.time_base = rate, 1 / rate
+    encoder.options = {"preset": PRESET, "crf": str(crf), "svtav1-params": params}
+    packets: list[bytes] = []
+    for index, frame in enumerate(frames):
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="gray")
+        picture.pts = index
+        packets += (bytes(packet) for packet in encoder.encode(picture))
+    packets += (bytes(packet) for packet in encoder.encode(None))
+    decoder = cast(av.VideoCodecContext, av.CodecContext.create("libdav1d", "r"))
+    pictures = [picture for packet in packets for picture in decoder.decode(av.Packet(packet))]
+    pictures += decoder.decode(None)
+    decoded = np.stack([picture.to_ndarray(format="gray") for picture in pictures])
+    return sum(map(len, packets)), decoded[:len(frames)].astype(np.uint8, copy=False)
 
 
 def _blend(decoded: NDArray[np.uint8], step: int, count: int) -> NDArray[np.uint8]:
