@@ -9,6 +9,7 @@ rate and uneven times will do. `docs/readout.md` explains the chain. Not a medic
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.reader import LrmFile
+from lrmcodec.timeline import nearest_frames
 
 Array = NDArray[np.float64]
 
@@ -36,6 +38,7 @@ PROMINENCE = 0.3  # of the signal's range
 SMALLEST_CLIP_S = 0.4
 PLATEAU_S = 0.05  # a top that lasts longer before it falls is a plateau
 EDGE = 2  # samples of the even grid at either end that hold no turning point of their own
+LATE_TOP = 0.25  # a later top counts if it is lower by at most this share of the fall
 FALL = (0.05, 0.2)  # depths of the fall from which its beginning is extrapolated
 LIMITS = {True: 0.4, False: 0.6}
 """Least quality of a cardiac clip: where the encoder found a beating cavity in the pixels, and where it did not."""
@@ -43,7 +46,10 @@ LIMITS = {True: 0.4, False: 0.6}
 SLOW_S, SLOW_LIMIT = (1.1, 1.4), 0.3
 """Slow motion is breathing or a moving probe more often than a heart: between these periods the limit grows by 0.3."""
 
-BLOCK = 4096  # points smoothed at a time
+MAX_GRID = 4_000_000
+MAX_WINDOW = 512  # frames that one local fit looks at
+BLOCK_VALUES = 1 << 17  # frames times points smoothed at a time
+MAX_MOVES, MAX_VOTES = 4096, 256
 PRINCIPAL_RANK = 4  # components in which the principal direction is looked for
 INLIER_COSINE = float(np.cos(np.pi / 6))
 
@@ -163,10 +169,11 @@ def phase_of(signal: Array, times_s: Array, fps: float, *, confidence: float | N
     even_s = even_times(times_s)
     even = clean(signal, times_s, even_s)
     quality, period_s = periodicity(even, even_s)
-    if confidence is None and period_s and is_upside_down(even, even_s, period_s):
-        signal, even = -signal, -even
+    is_heart = quality >= least_quality(LIMITS[confidence is not None], period_s)
+    if is_heart and confidence is None and is_upside_down(even, even_s, period_s):
+        even = -even
     shown = np.interp(times_s, even_s, even)
-    if quality < least_quality(LIMITS[confidence is not None], period_s):
+    if not is_heart:
         return Phase(fps, [], [], [], [], None, [], shown, confidence or 0.0, quality, "not cardiac")
     ed_s, es_s = find_events(even, even_s, period_s)
     ed, es = _nearest(times_s, ed_s), _nearest(times_s, es_s)
@@ -183,8 +190,8 @@ def standardize(coeffs: Array) -> Array:
 
 
 def even_times(times_s: Array) -> Array:
-    """Even grid over the clip, at 100 samples a second or a little less."""
-    count = max(int(np.floor((times_s[-1] - times_s[0]) * GRID_HZ)) + 1, 2)
+    """Even grid over the clip, at 100 samples a second or a little less (over 11 hours, much less)."""
+    count = min(max(int(np.floor((times_s[-1] - times_s[0]) * GRID_HZ)) + 1, 2), MAX_GRID)
     return np.linspace(times_s[0], max(times_s[-1], times_s[0] + 1 / GRID_HZ), count)
 
 
@@ -205,10 +212,11 @@ def smooth(signal: Array, times_s: Array, wanted_s: Array, half_width_s: float) 
     columns = signal.reshape(len(signal), -1)
     first = np.searchsorted(times_s, wanted_s - half_width_s)
     stop = np.searchsorted(times_s, wanted_s + half_width_s, side="right")
-    width = min(max(int((stop - first).max()), 5), len(times_s))
+    width = min(max(int((stop - first).max()), 5), len(times_s), MAX_WINDOW)
+    block = max(1, BLOCK_VALUES // width)
     first = np.clip(first - (width - (stop - first)) // 2, 0, len(times_s) - width)
-    parts = [_fit_locally(columns, times_s, wanted_s[a:a + BLOCK], first[a:a + BLOCK], width, half_width_s)
-             for a in range(0, len(wanted_s), BLOCK)]
+    parts = [_fit_locally(columns, times_s, wanted_s[a:a + block], first[a:a + block], width, half_width_s)
+             for a in range(0, len(wanted_s), block)]
     return np.concatenate(parts).reshape(len(wanted_s), *signal.shape[1:])
 
 
@@ -298,11 +306,11 @@ def turning_points(even: Array, prominence: float, apart: int) -> list[tuple[int
 
 
 def _merge(turns: list[tuple[int, bool]], even: Array, apart: int) -> list[tuple[int, bool]]:
-    """Drop pairs of neighbors that stand closer than `apart` samples, the shallowest first."""
+    """Drop pairs of neighbors that stand closer than `apart` samples and are not deep, the shallowest first."""
     turns = list(turns)
     while len(turns) > 3:
         close = [(abs(even[a] - even[b]), index) for index, ((a, _), (b, _)) in enumerate(pairwise(turns))
-                 if b - a < apart and 0 < index < len(turns) - 2]
+                 if b - a < apart and abs(even[a] - even[b]) < 2 * PROMINENCE and 0 < index < len(turns) - 2]
         if not close:
             break
         index = min(close)[1]
@@ -335,12 +343,17 @@ def _contraction(even: Array, even_s: Array, turns: Sequence[tuple[int, bool]], 
     """Time at which contraction begins: the last moment on top `index` of `turns` before the fall to the valley.
 
     The fall begins like a parabola, d = k (t - t0)^2; from the times at which it is 5 % and 20 % deep follows t0. On a
-    sharp top that is the top itself, behind a plateau its end (the R wave's place).
+    sharp top that is the top itself, behind a plateau its end (the R wave's place). Of two tops nearly as high,
+    of early filling and of the atria, the later one counts.
     """
     top = turns[index][0]
     stop = turns[index + 1][0] if index + 1 < len(turns) else len(even) - 1
     other = turns[index + 1 if index + 1 < len(turns) else index - 1][0] if len(turns) > 1 else stop
     swing = max(even[top] - even[other], 1e-12)
+    inner = even[top + 1:stop]
+    later = np.flatnonzero((inner > even[top:stop - 1]) & (inner >= even[top + 2:stop + 1])
+                           & (inner > even[top] - LATE_TOP * swing))
+    top += int(later[-1]) + 1 if len(later) else 0
     depth = np.maximum(even[top] - even[top:stop + 1], 0) / swing
     vertex = _vertex(even, even_s, top)
     steps = [int(np.flatnonzero(depth <= level)[-1]) for level in FALL]
@@ -369,7 +382,7 @@ def is_upside_down(even: Array, even_s: Array, period_s: float) -> bool:
 
 
 def _nearest(times_s: Array, wanted_s: Sequence[float]) -> list[int]:
-    return [int(np.argmin(np.abs(times_s - at))) for at in wanted_s]
+    return [int(frame) for frame in nearest_frames(times_s, np.asarray(wanted_s, float))]
 
 
 def _heart_rate(ed_s: Sequence[float], es_s: Sequence[float], period_s: float) -> float:
@@ -382,11 +395,11 @@ def _beats(ed_s: Sequence[float], es_s: Sequence[float], ed: Sequence[int], es: 
     """Pairs of an end diastole and the end systole that follows it."""
     beats = []
     for index, start in enumerate(ed_s):
-        after = [k for k, at in enumerate(es_s) if at > start]
+        after = bisect_right(es_s, start)
         following = ed_s[index + 1] if index + 1 < len(ed_s) else None
-        if after and (following is None or es_s[after[0]] < following):
-            end = es_s[after[0]]
-            beats.append(Beat(ed[index], es[after[0]], end - start, None if following is None else following - end))
+        if after < len(es_s) and (following is None or es_s[after] < following):
+            end = es_s[after]
+            beats.append(Beat(ed[index], es[after], end - start, None if following is None else following - end))
     return beats
 
 
@@ -414,7 +427,8 @@ def principal_signal(coeffs: Array, times_s: Array) -> Array:
     if not len(moves):
         return np.asarray(coeffs[:, 0])
     units = moves / np.linalg.norm(moves, axis=1, keepdims=True)
-    votes = units[::max(1, len(units) // 256)]
+    units = units[::-(-len(units) // MAX_MOVES)]
+    votes = units[::-(-len(units) // MAX_VOTES)]
     near = np.abs(votes @ units.T) >= INLIER_COSINE
     inliers = units[near[int(np.argmax(near.sum(1)))]]
     _, vectors = np.linalg.eigh(inliers.T @ inliers)

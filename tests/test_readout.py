@@ -116,6 +116,20 @@ def test_short_clips_are_not_cardiac(count: int) -> None:
     assert phase_of(volume_at(times_s), times_s, 50, confidence=1.0).quality_word == "not cardiac"
 
 
+def test_hostile_times_take_bounded_work() -> None:
+    """Many frames within a moment and one long after: neither window nor grid may explode."""
+    times_s = np.concatenate([np.arange(20_000) * 1e-6, [60.0]])
+    signal = np.random.default_rng(0).standard_normal(len(times_s))
+    assert phase_of(signal, times_s, 50, confidence=None).quality_word == "not cardiac"
+    assert len(principal_signal(signal[:, None], times_s)) == len(times_s)
+
+
+def test_long_clips_are_read_in_linear_time() -> None:
+    times_s = times_of(50, 0, 600.0)
+    found = phase_of(volume_at(times_s), times_s, 50, confidence=1.0)
+    assert len(found.beats) == pytest.approx(600 / PERIOD_S, abs=2)
+
+
 def test_smoothing_keeps_parabolas_at_uneven_times() -> None:
     times_s = times_of(40, 0.5)
     even_s = even_times(times_s)
