@@ -68,7 +68,7 @@ class Clip:
         """Nominal frame rate in frames a second: one over the median frame interval."""
         if len(self.times_s) < 2:
             return DEFAULT_FPS
-        return float(1.0 / np.median(np.diff(self.times_s)))
+        return round(float(1.0 / np.median(np.diff(self.times_s))), 9)  # 50 rather than 49.99999999999996
 
     @property
     def duration_s(self) -> float:
