@@ -74,6 +74,8 @@ def pack_of_file(pack_id: bytes, extra: str | None = None) -> Pack:
 
 
 def _candidates(extra: str | None) -> Iterator[Pack]:
+    """The folder given, the default pack, the others: a digest takes reading all weights."""
     if extra:
         yield find_pack(extra)
-    yield from shipped_packs()
+    yield find_pack(DEFAULT_PACK)
+    yield from (pack for pack in shipped_packs() if pack.name != DEFAULT_PACK)
