@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,28 +17,15 @@ from numpy.typing import NDArray
 
 from lrmcodec import codec, metrics
 from lrmcodec.codec import Encoded, decode, encode
-from lrmcodec.decoders import spatial
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import PREFIX_BYTES, CodedSegment, Component, byte_counts, pack_file, unpack_file
 from lrmcodec.formats.errors import ClipError, FormatError, LrmError, OutputError, PackError, TargetError
-from lrmcodec.formats.picture import encode_pictures
 from lrmcodec.quantize import MAX_Q
 from lrmcodec.simulate.phantom import beating_heart
 
 CLIP = beating_heart(40, (64, 64), seed=1)
 SMALL = Clip(CLIP.frames[:12, :32, 16:48].copy(), CLIP.times_s[:12])
 UNEVEN_S = np.concatenate([[0], np.cumsum(np.random.default_rng(0).integers(5_000, 60_000, 39))]) / 1e6
-
-
-def encode_quickly(tiles: NDArray[np.float32], q: int, *, ten_bit: bool, preset: int) -> bytes:
-    return encode_pictures(tiles, q, ten_bit=ten_bit, preset=max(preset, 9))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_pictures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spatial, "encode_pictures", encode_quickly)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -323,6 +309,8 @@ from lrmcodec import codec
 file = codec.open(sys.argv[1])
 np.savez(sys.argv[2], frames=file.frames(), coeffs=np.concatenate(file.coeffs))
 """
+
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def test_thread_counts_change_no_coefficient_and_no_pixel_by_more_than_a_level(encoded: Encoded,

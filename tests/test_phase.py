@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lrmcodec import codec
-from lrmcodec.decoders import spatial
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import Component, byte_counts
-from lrmcodec.formats.picture import encode_pictures
 from lrmcodec.phase import find_cavity, find_direction, weight_count
 from lrmcodec.readout import read_phase, standardize
 from lrmcodec.simulate.phantom import Phantom, phantom, random_phantom
 
-
-def encode_quickly(tiles: NDArray[np.float32], q: int, *, ten_bit: bool, preset: int) -> bytes:
-    return encode_pictures(tiles, q, ten_bit=ten_bit, preset=max(preset, 9))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_pictures() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spatial, "encode_pictures", encode_quickly)
-        yield
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lrmcodec.decoders import spatial
 from lrmcodec.decoders.base import Components, FittedSegment, RestoredSegment
 from lrmcodec.decoders.registry import find_pack
 from lrmcodec.decoders.spatial import SpatialDecoder
@@ -17,19 +14,11 @@ from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.picture import encode_pictures
 from lrmcodec.simulate.phantom import beating_heart
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 FRAMES = beating_heart(24, (48, 56), seed=2).frames
 SIZE = (48, 56)
 DECODER = SpatialDecoder(find_pack("spatial"))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_pictures() -> Iterator[None]:
-    def quick(tiles: NDArray[np.float32], q: int, *, ten_bit: bool, preset: int) -> bytes:
-        return encode_pictures(tiles, q, ten_bit=ten_bit, preset=max(preset, 9))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spatial, "encode_pictures", quick)
-        yield
 
 
 @pytest.fixture(scope="module")
