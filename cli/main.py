@@ -22,8 +22,10 @@ from lrmcodec.cli.demo import demo
 from lrmcodec.cli.encode import encode
 from lrmcodec.cli.info import info
 from lrmcodec.cli.packs import packs
+from lrmcodec.cli.plot import plot
 from lrmcodec.cli.readout import readout
 from lrmcodec.cli.verify import verify
+from lrmcodec.cli.walk import walk
 from lrmcodec.formats.errors import LrmError
 
 FAILED, INTERRUPTED = 1, 130
@@ -48,7 +50,7 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, verify, packs, demo):
+for command in (encode, decode, info, readout, plot, walk, verify, packs, demo):
     cli.add_command(command)
 
 

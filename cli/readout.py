@@ -5,67 +5,130 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lrmcodec.cli import options
-from lrmcodec.cli.console import Console, Rows, pass_console
+from lrmcodec.cli.console import Console, Rows, pass_console, printable
 from lrmcodec.cli.files import open_lrm
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lrmcodec.readout import Phase
 
+SOME_FAILED = 3
+MAX_ROWS = 100
 CSV_HEAD = ("file", "event", "frame", "time_s", "quality", "polarity_confidence")
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one file said, and its frame times (T,) in seconds."""
+
+    source: str
+    phase: Phase
+    times_s: NDArray[np.float64]
 
 
 @click.command()
 @click.argument("sources", metavar="FILE...", nargs=-1, required=True)
 @click.option("--signal", is_flag=True, help="With --json: include the signal, one value a frame.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line an event, and nothing else on stdout.")
+@click.option("--plot", "picture", metavar="PNG", help="Draw the signals and events, a row a file (needs matplotlib).")
 @options.pack_folder
+@options.force
 @options.as_json
 @pass_console
-def readout(console: Console, sources: tuple[str, ...], signal: bool, as_csv: bool, pack: str | None,
-            as_json: bool) -> None:
+def readout(console: Console, sources: tuple[str, ...], signal: bool, as_csv: bool, picture: str | None,
+            pack: str | None, force: bool, as_json: bool) -> int:
     """Tell heart beats, end diastole (ED) and end systole (ES) from the coefficients of .lrm files.
 
     No frame is decoded. A clip in which no heart beats is called 'not cardiac' and has no beats. With --json, one
-    file gives an object and several give a list. Not a medical device.
+    file gives an object and several give a list. A file that cannot be read does not stop the others; the exit code
+    is then 3. Not a medical device.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     if signal and not as_json:
         raise click.UsageError("--signal needs --json.")
-    from lrmcodec.readout import read_phase
-
-    found = [(source, read_phase(open_lrm(source, pack=pack))) for source in sources]
+    if picture is not None:
+        _check_picture(picture, len(sources), force)
+    found = list(_read_all(sources, pack))
+    if picture is not None and found:
+        _draw(picture, found, force)
     if as_json:
-        values = [{"input": source, **phase.as_dict(signal=signal)} for source, phase in found]
-        if len(values) == 1:
-            console.data(values[0])
-        else:
-            click.echo(json.dumps(values, indent=2, allow_nan=False))
+        _write_json(console, found, signal=signal, as_list=len(sources) > 1)
     elif as_csv:
         _write_csv(found)
     else:
-        for source, phase in found:
-            _show(console, source, phase)
+        for one in found:
+            _show(console, one)
+    return 0 if len(found) == len(sources) else SOME_FAILED
 
 
-def _write_csv(found: list[tuple[str, Phase]]) -> None:
+def _read_all(sources: tuple[str, ...], pack: str | None) -> Iterator[Read]:
+    """Read one file after the other; of several, those that fail are named on stderr and left out."""
+    from lrmcodec.formats.errors import LrmError
+    from lrmcodec.readout import read_phase
+
+    for source in sources:
+        try:
+            file = open_lrm(source, pack=pack)
+            yield Read(source, read_phase(file), file.times_s)
+        except LrmError as error:
+            if len(sources) == 1:
+                raise
+            click.echo(f"error: {printable(source)}: {printable(error)}", err=True)
+
+
+def _check_picture(path: str, count: int, force: bool) -> None:
+    """Refuse now what could not be drawn or written later."""
+    from lrmcodec.cli.figures import new_figure
+    from lrmcodec.formats.atomic import check_writable
+
+    if count > MAX_ROWS:
+        raise click.UsageError(f"--plot draws at most {MAX_ROWS} files; {count} are given.")
+    check_writable(path, force)
+    new_figure(1, 1)
+
+
+def _draw(path: str, found: list[Read], force: bool) -> None:
+    from lrmcodec.cli.figures import draw_signals, png
+    from lrmcodec.formats.atomic import write_atomic
+
+    rows = [(Path(one.source).name, one.phase, one.times_s) for one in found]
+    write_atomic(path, png(draw_signals(rows)), force=force)
+
+
+def _write_json(console: Console, found: list[Read], *, signal: bool, as_list: bool) -> None:
+    values = [{"input": one.source, **one.phase.as_dict(signal=signal)} for one in found]
+    if as_list:
+        click.echo(json.dumps(values, indent=2, allow_nan=False))
+    else:
+        console.data(values[0])
+
+
+def _write_csv(found: list[Read]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(CSV_HEAD)
-    for source, phase in found:
+    for one in found:
+        phase = one.phase
         events = [("ED", *event) for event in zip(phase.ed_frames, phase.ed_times_s, strict=True)]
         events += [("ES", *event) for event in zip(phase.es_frames, phase.es_times_s, strict=True)]
         for name, frame, time_s in sorted(events, key=lambda event: event[2]):
-            writer.writerow((source, name, frame, f"{time_s:.4f}", f"{phase.quality:.3f}",
+            writer.writerow((one.source, name, frame, f"{time_s:.4f}", f"{phase.quality:.3f}",
                              f"{phase.polarity_confidence:.3f}"))
 
 
-def _show(console: Console, source: str, phase: Phase) -> None:
-    rows: Rows = [("File", source), ("Quality", f"{phase.quality_word} ({phase.quality:.2f})")]
+def _show(console: Console, one: Read) -> None:
+    phase = one.phase
+    rows: Rows = [("File", one.source), ("Quality", f"{phase.quality_word} ({phase.quality:.2f})")]
     if phase.quality_word == "cardiac":
         rows = [
             *rows,
