@@ -1,1 +1,25 @@
-"""Measurements of the codec and its peers."""
+"""Measurements of the codec and its peers.
+
+from lrmcodec.benchmarks import Plan, bench
+rows = bench(["clip.avi"], output="results", plan=Plan(ranks=(2, 8), peers=("av1",)))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrmcodec.benchmarks.rows import Row
+    from lrmcodec.benchmarks.run import Plan, bench
+
+__all__ = ["Plan", "Row", "bench"]
+
+_HOMES = {"Plan": "lrmcodec.benchmarks.run", "bench": "lrmcodec.benchmarks.run", "Row": "lrmcodec.benchmarks.rows"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are first used, so that the probe and the worker start quickly."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lrmcodec.benchmarks' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import codec
-from lrmcodec.benchmarks.rate_distortion import provenance
+from lrmcodec.benchmarks.provenance import provenance
 from lrmcodec.formats.video import read_clip
 from lrmcodec.readout import Phase, phase_of, read_phase
 from lrmcodec.simulate.phantom import Phantom, random_phantom

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrmcodec import codec
-from lrmcodec.benchmarks.rate_distortion import provenance
+from lrmcodec.benchmarks.provenance import provenance
 from lrmcodec.simulate.phantom import beating_heart
 
 FRAMES = 176
