@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lrmcodec.formats.errors import OutputError
 from lrmcodec.readout import Phase
-from lrmcodec.trajectory import Motion, end_words
+from lrmcodec.trajectory import Motion, end_words, picked_frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,15 +93,6 @@ def verdict(phase: Phase) -> str:
     sure = (f"{100 * phase.polarity_confidence:.0f} % sure which is which" if phase.polarity_confidence
             else "which is which is a guess")
     return f"{rate}{len(phase.ed_frames)} ED and {len(phase.es_frames)} ES frames, {sure}"
-
-
-def picked_frames(phase: Phase, motion: Motion) -> tuple[int, int]:
-    """Frames to show: the first ED with an ES after it, or where the signal is largest and smallest."""
-    for beat in phase.beats:
-        if motion.start <= beat.ed and beat.es < motion.stop:
-            return beat.ed, beat.es
-    signal = phase.signal[motion.start:motion.stop]
-    return motion.start + int(np.argmax(signal)), motion.start + int(np.argmin(signal))
 
 
 def _events(phase: Phase) -> list[tuple[str, str, list[int]]]:

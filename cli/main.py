@@ -24,6 +24,7 @@ from lrmcodec.cli.info import info
 from lrmcodec.cli.packs import packs
 from lrmcodec.cli.plot import plot
 from lrmcodec.cli.readout import readout
+from lrmcodec.cli.report import report
 from lrmcodec.cli.verify import verify
 from lrmcodec.cli.walk import walk
 from lrmcodec.formats.errors import LrmError
@@ -50,7 +51,7 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, verify, packs, demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, packs, demo):
     cli.add_command(command)
 
 

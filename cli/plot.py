@@ -32,12 +32,12 @@ def plot(console: Console, source: str, output: str | None, pack: str | None, de
     from lrmcodec.cli import figures
     from lrmcodec.formats.atomic import write_atomic
     from lrmcodec.readout import read_phase
-    from lrmcodec.trajectory import find_motion
+    from lrmcodec.trajectory import find_motion, picked_frames
 
     file = open_lrm(source, pack=pack, device=device)
     phase = read_phase(file)
     motion = find_motion(file, phase, device)
-    picked = figures.picked_frames(phase, motion)
+    picked = picked_frames(phase, motion)
     frames = motion.frames(motion.coeffs[[frame - motion.start for frame in picked]])
     figure = figures.draw_overview(Path(source).name, phase, file.times_s, motion, frames)
     write_atomic(target, figures.png(figure), force=force)

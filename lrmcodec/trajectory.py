@@ -155,3 +155,12 @@ def one_beat(phase: Phase, times_s: Array) -> tuple[float, float, float]:
 def end_words(phase: Phase) -> tuple[str, str]:
     """Names of the upper and the lower end of the motion."""
     return ("ED", "ES") if phase.quality_word == "cardiac" else ("One end", "Other end")
+
+
+def picked_frames(phase: Phase, motion: Motion) -> tuple[int, int]:
+    """Frames to show: the first ED with an ES after it, or where the signal is largest and smallest."""
+    for beat in phase.beats:
+        if motion.start <= beat.ed and beat.es < motion.stop:
+            return beat.ed, beat.es
+    signal = phase.signal[motion.start:motion.stop]
+    return motion.start + int(np.argmax(signal)), motion.start + int(np.argmin(signal))
