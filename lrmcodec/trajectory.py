@@ -105,8 +105,8 @@ def find_motion(file: LrmFile, phase: Phase, device: str = "auto") -> Motion:
     spread = signal - signal.mean()
     energy = float(spread @ spread)
     if coeffs.shape[1] == 0 or stop - start < MIN_FRAMES or not energy > 0:
-        raise TargetError("nothing moves in the file: it has rank 0 or fewer than four frames.",
-                          "Encode a clip with a higher rank or more frames.")
+        raise TargetError("nothing moves in the file: its frames are one and the same picture, or fewer than four.",
+                          "Encode more frames, with a higher rank or a lower ratio.")
     slope = spread @ (coeffs - coeffs.mean(0)) / energy
     low, high = _ends(phase, signal, start, stop)
     return Motion(decoder, restored, start, stop, _basis(file, restored), coeffs.mean(0) - signal.mean() * slope,
