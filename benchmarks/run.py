@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lrmcodec.benchmarks.asks import RANKS, RATIOS, Ask, asks
+from lrmcodec.benchmarks.asks import RANKS, RATIOS, asks
 from lrmcodec.benchmarks.peers import PEERS
 from lrmcodec.benchmarks.rows import Row, read_rows, to_line, write_rows
 from lrmcodec.benchmarks.sets import Source, files
@@ -41,7 +41,7 @@ class Plan:
     peers: tuple[str, ...] = tuple(PEERS)
     ranks: tuple[int, ...] = RANKS
     ratios: tuple[float, ...] = RATIOS
-    device: str = "cpu"
+    device: str = "auto"
     jobs: int = 1
 
     def check(self) -> None:
@@ -59,6 +59,14 @@ class Plan:
             raise TargetError("ranks must be 0 or more and ratios above 0.", "Correct --ranks or --ratios.")
         for pack in self.packs:
             find_pack(pack)
+
+    def used_device(self) -> str:
+        """'cpu' or 'cuda': networks run on a GPU where there is one, decoders without weights never do."""
+        if self.device == "cpu" or not any(find_pack(pack).weight_bytes for pack in self.packs):
+            return "cpu"
+        import torch
+
+        return "cuda" if self.device == "cuda" or torch.cuda.is_available() else "cpu"
 
 
 def bench(clips: Sequence[str | Path | Source], *, output: str | Path, plan: Plan | None = None,
@@ -91,7 +99,7 @@ def bench(clips: Sequence[str | Path | Source], *, output: str | Path, plan: Pla
     sources = _sources(clips)
     folder = Path(output)
     rows = _begin(folder, resume, force)
-    run = _Run(plan, folder, rows, failed or _warn, progress or _silent, len(sources))
+    run = _Run(plan, folder, rows, failed or _warn, progress or _silent, len(sources), plan.used_device())
     run.measure(sources)
     wanted = {source.name for source in sources}
     order = {source.name: index for index, source in enumerate(sources)}
@@ -140,6 +148,7 @@ class _Run:
     failed: Failure
     progress: Report
     clip_count: int
+    device: str
     lock: threading.Lock = field(default_factory=threading.Lock)
     processes: set[subprocess.Popen[str]] = field(default_factory=set)
     parts_done: dict[str, float] = field(default_factory=dict)
@@ -179,11 +188,8 @@ class _Run:
 
     def _work(self, source: Source) -> Work:
         done = [(row.clip_id, row.codec, row.setting) for row in self.rows if row.clip == source.name]
-        return Work(source, list(self.plan.packs), list(self.plan.peers), self._asks(), self.plan.device,
-                    str(self.folder / FILES), done)
-
-    def _asks(self) -> list[Ask]:
-        return asks(self.plan.ranks, self.plan.ratios)
+        return Work(source, list(self.plan.packs), list(self.plan.peers), asks(self.plan.ranks, self.plan.ratios),
+                    self.device, str(self.folder / FILES), done)
 
     def _take_lines(self, process: subprocess.Popen[str], clip: str) -> bool:
         """Write rows down; True when the worker had to be stopped."""

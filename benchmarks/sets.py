@@ -72,10 +72,16 @@ def _labels(values: dict[str, Any] | None) -> Labels | None:
 
 
 def _simulate(preset: str, seed: int, size: tuple[int, int] | None) -> tuple[Clip, Labels | None]:
-    from lrmcodec.simulate.phantom import random_phantom
+    from lrmcodec.simulate import simulate
 
-    made = random_phantom(seed, 120, size or (112, 112))
-    return made.clip, Labels(tuple(made.ed_frames.tolist()), tuple(made.es_frames.tolist()))
+    try:
+        made = simulate(preset, seed, size=size)
+    except ValueError as error:
+        raise ClipError(f"this clip cannot be simulated: {error}") from error
+    truth = made.truth
+    is_heart = bool(truth.ed_frames or truth.es_frames)
+    labels = Labels(tuple(truth.ed_frames), tuple(truth.es_frames), truth.heart_rate_bpm) if is_heart else None
+    return made.clip, labels
 
 
 def files(arguments: Sequence[str]) -> list[Source]:

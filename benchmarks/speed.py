@@ -1,11 +1,7 @@
-"""Seconds, frames a second and memory of the codec on a simulated clip, each in a process of its own.
-
-python -m lrmcodec.benchmarks.speed -o DIR [--repeats 5] [--device cpu|cuda] [--packs spatial,lrm-ortho]
-"""
+"""Speed and memory of the codec: commands, encoding and decoding, and how they grow with length, size and rank."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -14,113 +10,205 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from lrmcodec import codec
 from lrmcodec.benchmarks.provenance import provenance
+from lrmcodec.decoders.registry import find_pack
+from lrmcodec.formats.atomic import check_writable, write_atomic
+from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.errors import LrmError, OutputError
+from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.phantom import beating_heart
 
-FRAMES = 176
-SIZE = (112, 112)
-LONG_FRAMES = 5000
-COMMAND = str(Path(sysconfig.get_path("scripts")) / "lrmcodec")
-PROBE = """
-import json, resource, sys, time
-from lrmcodec import codec
-from lrmcodec.simulate.phantom import beating_heart
-task, path, frames, height, width, pack, device = sys.argv[1:8]
-clip = beating_heart(int(frames), (int(height), int(width))) if task == "encode" else None
-began = time.perf_counter()
-if clip is not None:
-    codec.encode(clip, pack=pack, device=device).save(path, force=True)
-else:
-    file = codec.open(path, device=device)
-    frames = sum(len(block) for block in file.blocks())
-seconds = time.perf_counter() - began
-print(json.dumps({"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
-"""
+TABLE, RECORD = "speed.tsv", "speed.md"
+HEAD = ("What", "Median", "±", "Unit")
+FRAMES, SIDE = 176, 112
+LENGTHS, SIDES, RANKS = (44, 704, 5000), (56, 224, 448), (2, 8, 32)
+LONG = 1000  # clips of more frames are measured once
+SLOW_SECONDS = 5.0  # a pack that takes longer for the base clip is not scaled
+SCALED_FRAMES = 44  # of the larger pictures
 
-Row = tuple[str, float, float, str]  # what, median, spread, unit
+Report = Callable[[float, str], None]
 
 
-def command_rows(path: Path, repeats: int) -> Iterator[Row]:
-    """Wall seconds of the quick commands, from starting the process to its end."""
-    for arguments in (["--help"], ["info", str(path)], ["info", "--json", str(path)]):
-        yield (f"lrmcodec {' '.join(arguments).replace(str(path), 'FILE')}",
-               *_median(lambda a=arguments: _run_seconds([COMMAND, *a]), repeats), "s")
+class Speed(NamedTuple):
+    """One measurement: median over repeats, half the distance between largest and smallest, unit."""
+
+    what: str
+    median: float
+    spread: float
+    unit: str
+
+    def cells(self) -> tuple[str, ...]:
+        """Text for a table."""
+        return self.what, f"{self.median:.3g}", f"{self.spread:.2g}", self.unit
 
 
-def codec_rows(pack: str, device: str, folder: Path, repeats: int) -> Iterator[Row]:
-    """Encoding and decoding at the default quality."""
-    path = folder / f"{pack}.lrm"
-    runs = [_probe("encode", path, FRAMES, pack, device) for _ in range(repeats)]
-    yield f"{pack}: encode {FRAMES} frames", *_spread([run["seconds"] for run in runs]), "s"
-    yield f"{pack}: peak memory of encode", *_spread([run["peak_mib"] for run in runs]), "MiB"
-    runs = [_probe("decode", path, FRAMES, pack, device) for _ in range(repeats)]
-    yield f"{pack}: decode", *_spread([FRAMES / run["seconds"] for run in runs]), "frames/s, opening included"
-    yield f"{pack}: peak memory of decode", *_spread([run["peak_mib"] for run in runs]), "MiB"
+class Task(NamedTuple):
+    """A clip to encode and decode repeatedly in one process."""
+
+    name: str
+    pack: str
+    device: str
+    frames: int
+    size: tuple[int, int]
+    rank: int | None
+    repeats: int
 
 
-def long_rows(device: str, folder: Path) -> Iterator[Row]:
-    """A clip of several segments: time and memory must not run away."""
-    path = folder / "long.lrm"
-    run = _probe("encode", path, LONG_FRAMES, "spatial", device)
-    yield f"spatial: encode {LONG_FRAMES} frames", run["seconds"], 0.0, "s"
-    yield f"spatial: peak memory of encode, {LONG_FRAMES} frames", run["peak_mib"], 0.0, "MiB"
-    run = _probe("decode", path, LONG_FRAMES, "spatial", device)
-    yield f"spatial: decode {LONG_FRAMES} frames", LONG_FRAMES / run["seconds"], 0.0, "frames/s, opening included"
-    yield f"spatial: peak memory of decode, {LONG_FRAMES} frames", run["peak_mib"], 0.0, "MiB"
+def measure(folder: Path, *, packs: Sequence[str] = ("spatial",), device: str = "auto", repeats: int = 5,
+            force: bool = False, progress: Report | None = None) -> list[Speed]:
+    """Measure and write `speed.md` and `speed.tsv` into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    packs : sequence of str
+        Decoder packs.
+    device : str
+        'cpu', 'cuda', or 'auto': both where packs have weights and there is a GPU.
+    repeats : int
+        Runs of which the median is taken, after one that is not counted.
+    force : bool
+        Replace older results.
+    progress : callable, optional
+        Called with the fraction done and a label.
+
+    Raises
+    ------
+    OutputError, LrmError
+        When the folder cannot be written, or a run fails.
+    """
+    _prepare(folder, force)
+    report = progress or (lambda fraction, label: None)
+    rows = list(_command_rows(repeats))
+    works = [(pack, where) for pack in packs for where in _devices(pack, device)]
+    for index, (pack, where) in enumerate(works):
+        report(index / len(works), f"{pack} on {where}")
+        rows += _pack_rows(pack, where, repeats, report, index / len(works), 1 / len(works))
+    write_atomic(folder / TABLE, _as_tsv(rows).encode(), force=True)
+    write_atomic(folder / RECORD, _as_markdown(rows, [where for _, where in works]).encode(), force=True)
+    return rows
 
 
-def _probe(task: str, path: Path, frames: int, pack: str, device: str) -> dict[str, float]:
-    arguments = [task, str(path), str(frames), str(SIZE[0]), str(SIZE[1]), pack, device]
-    done = subprocess.run([sys.executable, "-c", PROBE, *arguments], check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+def _prepare(folder: Path, force: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}).", "Choose another -o DIR.") from error
+    for name in (TABLE, RECORD):
+        check_writable(folder / name, force)
 
 
-def _run_seconds(command: list[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - began
+def _devices(pack: str, device: str) -> list[str]:
+    """Devices to measure a pack on; decoders without weights use no GPU."""
+    if device != "auto":
+        return [device]
+    if not find_pack(pack).weight_bytes:
+        return ["cpu"]
+    import torch
+
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
-def _median(run: object, repeats: int) -> tuple[float, float]:
-    assert callable(run)
-    return _spread([run() for _ in range(repeats)])
-
-
-def _spread(values: list[float]) -> tuple[float, float]:
-    """Median, and half the distance between largest and smallest."""
-    return statistics.median(values), (max(values) - min(values)) / 2
-
-
-def main() -> None:
-    """Command line of this module."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--packs", default="spatial,lrm-ortho")
-    options = parser.parse_args()
-    rows: list[Row] = []
+def _command_rows(repeats: int) -> Iterator[Speed]:
+    """Wall seconds of quick commands and of imports, from starting the process to its end."""
+    command = str(Path(sysconfig.get_path("scripts")) / "lrmcodec")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        sample = folder / "sample.lrm"
-        codec.encode(beating_heart(FRAMES, SIZE)).save(sample)
-        rows += command_rows(sample, options.repeats)
-        for pack in options.packs.split(","):
-            rows += codec_rows(pack, options.device, folder, options.repeats)
-        rows += long_rows(options.device, folder)
-    lines = ["| what | median | +- | unit |", "|---|---|---|---|"]
-    lines += [f"| {what} | {value:.3g} | {spread:.2g} | {unit} |" for what, value, spread, unit in rows]
-    load = f"load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
-    note = f"{SIZE[0]}x{SIZE[1]} simulated heart, default quality, device {options.device}. {provenance()}; {load}."
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "speed.md").write_text("\n".join(lines) + f"\n\n{note}\n")
-    print("\n".join(lines), file=sys.stderr)
+        path = Path(name) / "sample.lrm"
+        codec.encode(beating_heart(FRAMES, (SIDE, SIDE))).save(path)
+        for words in (["--help"], ["info", "FILE"], ["readout", "FILE"]):
+            yield _timed(f"lrmcodec {' '.join(words)}",
+                         [command, *(str(path) if word == "FILE" else word for word in words)], repeats)
+    for statement in ("import lrmcodec", "import lrmcodec.codec", "import lrmcodec.decoders.siren"):
+        yield _timed(f"python: {statement}", [sys.executable, "-P", "-c", statement], repeats)
 
 
-if __name__ == "__main__":
-    main()
+def _timed(what: str, command: list[str], repeats: int) -> Speed:
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    return _speed(what, seconds, "s")
+
+
+def _pack_rows(pack: str, device: str, repeats: int, report: Report, start: float, share: float) -> Iterator[Speed]:
+    """The base clip, and what it takes with more or fewer frames, pixels and coefficients."""
+    base = Task("base", pack, device, FRAMES, (SIDE, SIDE), None, repeats)
+    rows = list(_task_rows(base))
+    yield from rows
+    if rows[0].median > SLOW_SECONDS:
+        return
+    tasks = [base._replace(name="length", frames=count, repeats=repeats if count <= LONG else 1) for count in LENGTHS]
+    tasks += [base._replace(name="size", frames=SCALED_FRAMES, size=(side, side)) for side in SIDES]
+    tasks += [base._replace(name="rank", rank=rank) for rank in RANKS]
+    for index, task in enumerate(tasks):
+        report(start + share * (index + 1) / (len(tasks) + 1), f"{pack} on {device}: {_label(task)}")
+        yield from _task_rows(task)
+
+
+def _task_rows(task: Task) -> Iterator[Speed]:
+    figures = _run(task)
+    what = f"{Path(task.pack).name}, {task.device}, {_label(task)}"
+    yield _speed(f"{what}: encode", figures["encode_seconds"], "s")
+    yield _speed(f"{what}: encode, peak memory", figures["encode_peak_mib"], "MiB")
+    yield _speed(f"{what}: decode", [task.frames / seconds for seconds in figures["decode_seconds"]], "frames/s")
+    yield _speed(f"{what}: decode, peak memory", figures["decode_peak_mib"], "MiB")
+
+
+def _label(task: Task) -> str:
+    rank = "" if task.rank is None else f", rank {task.rank}"
+    return f"{task.frames} frames of {task.size[0]}x{task.size[1]}{rank}"
+
+
+def _run(task: Task) -> dict[str, list[float]]:
+    """Figures of one task, measured by a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "clip.npz"
+        write_clip(frames_like(task.frames, task.size), path)
+        arguments = [str(path), task.pack, task.device, "" if task.rank is None else str(task.rank), str(task.repeats)]
+        done = subprocess.run([sys.executable, "-P", "-m", "lrmcodec.benchmarks.speed_probe", *arguments],
+                              capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise LrmError(f"{task.pack} on {task.device} could not be measured: {reason[0]}.")
+    figures: dict[str, list[float]] = json.loads(done.stdout)
+    return figures
+
+
+def frames_like(count: int, size: tuple[int, int]) -> Clip:
+    """A simulated heart, shown forth and back to fill `count` frames and enlarged or reduced to (H, W)."""
+    base = beating_heart(min(count, FRAMES), (SIDE, SIDE)).frames
+    turn = np.concatenate([np.arange(len(base)), np.arange(len(base) - 2, 0, -1)])
+    frames = base[np.resize(turn, count)]
+    if size != (SIDE, SIDE):
+        frames = np.stack([np.asarray(Image.fromarray(frame).resize(size[::-1])) for frame in frames])
+    return Clip.from_fps(frames, 50.0)
+
+
+def _speed(what: str, values: Sequence[float], unit: str) -> Speed:
+    return Speed(what, statistics.median(values), (max(values) - min(values)) / 2, unit)
+
+
+def _as_tsv(rows: Sequence[Speed]) -> str:
+    lines = [f"{row.what}\t{row.median:.5g}\t{row.spread:.3g}\t{row.unit}\n" for row in rows]
+    return "what\tmedian\tspread\tunit\n" + "".join(lines)
+
+
+def _as_markdown(rows: Sequence[Speed], devices: Sequence[str]) -> str:
+    lines = [" | ".join(("", *HEAD, "")).strip(), "|---|---|---|---|"]
+    lines += [f"| {' | '.join(row.cells())} |" for row in rows]
+    load = f"; load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
+    where = "cuda" if "cuda" in devices else "cpu"
+    note = (f"A simulated heart at the default quality, shown forth and back in longer clips, enlarged in larger ones. "
+            f"Encoding includes measuring PSNR and SSIM3D of the result; decoding includes opening. {provenance(where)}"
+            f"{load}.")
+    return "\n".join([*lines, "", note, ""])

@@ -16,6 +16,7 @@ from types import FrameType
 import click
 
 from lrmcodec import __version__
+from lrmcodec.cli.bench import bench
 from lrmcodec.cli.console import Console, printable
 from lrmcodec.cli.decode import decode
 from lrmcodec.cli.demo import demo
@@ -51,7 +52,7 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, report, verify, packs, demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, packs, bench, demo):
     cli.add_command(command)
 
 
