@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ RINGS = (0.0, 0.02, 0.04, 0.08, 0.16, 0.25, 0.35, 0.5)
 """Edges of the rings of spatial frequency, in cycles a pixel."""
 
 BANDS_HZ = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 25.0)
+AXES = ("rows", "columns")
 LEVELS = (10, 25, 50, 75, 90, 99)
 """Percentiles of gray shown."""
 
@@ -85,7 +87,7 @@ def _rings(frames: Array) -> Array:
     power = np.square(np.abs(np.fft.fft2((picked - picked.mean()) * window))).mean(0) / window.size
     radius = np.hypot(np.fft.fftfreq(frames.shape[1])[:, None], np.fft.fftfreq(frames.shape[2]))
     return np.array([10 * np.log10(power[(radius >= low) & (radius < high)].mean() + 1e-9)
-                     for low, high in zip(RINGS, RINGS[1:], strict=False)])
+                     for low, high in pairwise(RINGS)])
 
 
 def _grain(frames: Array) -> tuple[float, float]:
@@ -105,7 +107,7 @@ def _bands(frames: Array, fps: float) -> Array:
     hertz, power = welch(flat, fps, nperseg=min(len(frames), round(2 * fps)), axis=0)
     mean = power.mean(1)
     shares = []
-    for low, high in zip(BANDS_HZ, BANDS_HZ[1:], strict=False):
+    for low, high in pairwise(BANDS_HZ):
         inside = (hertz >= low) & (hertz < high)
         shares.append(10 * np.log10(mean[inside].mean() + 1e-9) if inside.any() and low < fps / 2 else np.nan)
     return np.asarray(shares)
@@ -119,25 +121,27 @@ def histogram_distance(a: Array, b: Array) -> float:
 def table(real: Sequence[Look], simulated: Sequence[Look]) -> str:
     """Markdown: means over clips, real beside simulated."""
     lines = [f"| figure | {len(real)} real | {len(simulated)} simulated | difference |", "|---|---|---|---|"]
-    lines += [_line(f"rank {rank}, dB", *_means(real, simulated, lambda seen, i=i: seen.rank_db[i]))
-              for i, rank in enumerate(RANKS)]
-    lines += [_line(f"{RINGS[i]:g} to {RINGS[i + 1]:g} cycles/pixel, dB",
-                    *_means(real, simulated, lambda seen, i=i: seen.rings[i])) for i in range(len(RINGS) - 1)]
-    lines += [_line(f"{BANDS_HZ[i]:g} to {BANDS_HZ[i + 1]:g} Hz, dB",
-                    *_means(real, simulated, lambda seen, i=i: seen.bands[i])) for i in range(len(BANDS_HZ) - 1)]
-    lines += [_line(f"texture's half length, {name}, pixels",
-                    *_means(real, simulated, lambda seen, i=i: seen.grain[i])) for i, name in ((0, "rows"), (1, "columns"))]
+    groups = [[_figures(seen) for seen in group] for group in (real, simulated)]
+    lines += [_line(name, *(float(np.nanmean([figures[name] for figures in group])) for group in groups))
+              for name in groups[0][0]]
     mean_real, mean_made = (np.mean([seen.histogram for seen in group], axis=0) for group in (real, simulated))
-    for percent in LEVELS:
-        lines.append(_line(f"gray level, {percent} %", _percentile(mean_real, percent), _percentile(mean_made, percent)))
+    lines += [_line(f"gray level, {percent} %", _percentile(mean_real, percent), _percentile(mean_made, percent))
+              for percent in LEVELS]
     distance = histogram_distance(mean_real, mean_made)
     between = np.mean([histogram_distance(seen.histogram, mean_real) for seen in real])
     lines.append(f"| histogram distance, gray levels | {between:.1f} (each to their mean) | - | {distance:.1f} |")
     return "\n".join(lines)
 
 
-def _means(real: Sequence[Look], simulated: Sequence[Look], pick) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    return float(np.nanmean([pick(seen) for seen in real])), float(np.nanmean([pick(seen) for seen in simulated]))
+def _figures(seen: Look) -> dict[str, float]:
+    """Figures of one clip by the names they have in the table."""
+    figures = {f"rank {rank}, dB": value for rank, value in zip(RANKS, seen.rank_db, strict=True)}
+    figures |= {f"{low:g} to {high:g} cycles/pixel, dB": value
+                for (low, high), value in zip(pairwise(RINGS), seen.rings, strict=True)}
+    figures |= {f"{low:g} to {high:g} Hz, dB": value
+                for (low, high), value in zip(pairwise(BANDS_HZ), seen.bands, strict=True)}
+    return figures | {f"texture's half length, {name}, pixels": value
+                      for name, value in zip(AXES, seen.grain, strict=True)}
 
 
 def _line(name: str, real: float, simulated: float) -> str:

@@ -26,6 +26,7 @@ from lrmcodec.cli.packs import packs
 from lrmcodec.cli.plot import plot
 from lrmcodec.cli.readout import readout
 from lrmcodec.cli.report import report
+from lrmcodec.cli.simulate import simulate
 from lrmcodec.cli.verify import verify
 from lrmcodec.cli.walk import walk
 from lrmcodec.formats.errors import LrmError
@@ -52,7 +53,7 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, report, verify, packs, bench, demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, packs, simulate, bench, demo):
     cli.add_command(command)
 
 
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
     # Two threads gain a few percent here, but beside other work they wait for each other several times longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads would spin while they wait
     console = Console()
     try:
         with _interruptible(console):

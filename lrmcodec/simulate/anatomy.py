@@ -203,8 +203,8 @@ def _apical_four(rng: np.random.Generator, shape: str, effusion_cm: float) -> An
     ra_half, ra_height = 0.5 * float(width[-1]) * rng.uniform(0.95, 1.2), la_height * rng.uniform(0.85, 1.05)
     ra_middle = min(0.5 * float(septal[-1] + free[-1]), la_middle - la_half - ra_half - 0.25)
     gap = rng.uniform(0.15, 0.3)
-    chambers = (Chamber("lv", outline, lv.walls),
-                Chamber("la", _ellipse((la_middle, lv.length + gap + la_height / 2), (la_half, la_height / 2)), (.25, .3)),
+    la = _ellipse((la_middle, lv.length + gap + la_height / 2), (la_half, la_height / 2))
+    chambers = (Chamber("lv", outline, lv.walls), Chamber("la", la, (0.25, 0.3)),
                 Chamber("rv", rv, (rng.uniform(0.3, 0.5), 0.3)),
                 Chamber("ra", _ellipse((ra_middle, s[-1] + gap + ra_height / 2), (ra_half, ra_height / 2)), (.25, .25)))
     tricuspid = Valve(np.stack([rv[-1], rv[0]]), (rng.uniform(0.55, 0.6), rng.uniform(0.45, 0.48)), -1, True)
@@ -264,5 +264,6 @@ def _short_axis(rng: np.random.Generator, shape: str, effusion_cm: float) -> Ana
     rv = np.concatenate([inner, outer[::-1]])
     muscles = tuple(Muscle((radius * 0.72 * np.cos(a), radius * 0.72 * np.sin(a)), (rng.uniform(.35, .5),) * 2)
                     for a in (rng.uniform(0.05, 0.25) * np.pi, rng.uniform(0.7, 0.9) * np.pi))
-    return Anatomy("psax", shape, (Chamber("lv", lv_outline, (wall, wall)), Chamber("rv", rv, (0.35, 0.35))), (), muscles,
-                   (), radius, radius, (rng.uniform(-0.2, 0.9), rng.uniform(6.4, 7.6)), rng.uniform(-0.2, 0.2), effusion_cm)
+    chambers = (Chamber("lv", lv_outline, (wall, wall)), Chamber("rv", rv, (0.35, 0.35)))
+    return Anatomy("psax", shape, chambers, (), muscles, (), radius, radius,
+                   (rng.uniform(-0.2, 0.9), rng.uniform(6.4, 7.6)), rng.uniform(-0.2, 0.2), effusion_cm)

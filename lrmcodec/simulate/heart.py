@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from lrmcodec.simulate.anatomy import Anatomy, Valve
 from lrmcodec.simulate.motion import Motion
 from lrmcodec.simulate.noise import smooth_field
 from lrmcodec.simulate.scan import Echo, Scanner
-from lrmcodec.simulate.tissue import Tissue, sample
+from lrmcodec.simulate.tissue import LABELS, Tissue, sample
 
 Array = NDArray[np.float64]
 
@@ -59,6 +60,8 @@ class Slice:
 class HeartScene:
     """A patient's heart; see `plan.Scene`."""
 
+    label_values: Mapping[str, int] = LABELS
+
     def __init__(self, anatomy: Anatomy, tissue: Tissue, motion: Motion, plane: Slice, valve_db: float,
                  findings: list[str], generator: torch.Generator, device: str) -> None:
         self.anatomy, self.tissue, self.motion, self.plane = anatomy, tissue, motion, plane
@@ -87,7 +90,7 @@ class HeartScene:
 
     def truth(self, times_s: Array) -> dict[str, Any]:
         """Areas, events, volumes, rate, findings."""
-        area, length = self.motion.size(times_s)
+        area, _ = self.motion.size(times_s)
         ed, es = self._events(times_s, area)
         volumes = self._volumes()
         ejection = None if volumes is None else 100 * (1 - volumes[1] / volumes[0])
@@ -199,5 +202,5 @@ def _extreme(times_s: Array, values: Array, start_s: float, stop_s: float) -> li
 
 def _tile(generator: torch.Generator, device: str) -> Tensor:
     """Two complex fields as four channels (1, 4, TILE + 1, TILE + 1), the first row and column repeated at the end."""
-    fields = torch.view_as_real(smooth_field(TILE, GRAIN, 2, generator, device)).permute(0, 3, 1, 2).reshape(4, TILE, TILE)
-    return torch.nn.functional.pad(fields[None], (0, 1, 0, 1), mode="circular")
+    fields = torch.view_as_real(smooth_field(TILE, GRAIN, 2, generator, device)).permute(0, 3, 1, 2)
+    return torch.nn.functional.pad(fields.reshape(1, 4, TILE, TILE), (0, 1, 0, 1), mode="circular")

@@ -94,33 +94,34 @@ class Heartbeat:
 
 
 def draw_heartbeat(rng: np.random.Generator, duration_s: float, rate_bpm: float, rhythm: str) -> Heartbeat:
-    """Draw the beats of a clip at 45 to 160 beats a minute."""
-    lengths = _lengths(rng, int(duration_s * rate_bpm / 60 * 1.5) + 6, 60.0 / rate_bpm, rhythm)
+    """Draw the beats of a clip at 45 to 160 beats a minute; a longer clip begins with the same ones."""
+    length_rng, depth_rng = rng.spawn(2)
+    lengths = _lengths(length_rng, int(duration_s * rate_bpm / 60 * 1.5) + 6, 60.0 / rate_bpm, rhythm)
     onsets = np.cumsum(lengths) - lengths[0] - lengths[1] * rng.uniform()
     first = int(np.searchsorted(onsets, 0.0, side="right")) - 1
     last = int(np.searchsorted(onsets, duration_s, side="right"))
     onsets, before = onsets[first:last + 1], lengths[first:last]
     lengths = np.diff(onsets)
-    rates = 60.0 / lengths
-    ejection = (EJECTION_S - EJECTION_SLOPE * np.minimum(rates, 170)) * rng.uniform(0.9, 1.12)
+    ejection = (EJECTION_S - EJECTION_SLOPE * np.minimum(60.0 / lengths, 170)) * rng.uniform(0.9, 1.12)
     ejection = np.minimum(ejection, 0.60 * lengths)
     atrial_s = min(rng.uniform(0.10, 0.14), 0.18 * 60.0 / rate_bpm)
-    has_atrial = rhythm != "irregular"
-    share = np.full(len(lengths), rng.uniform(0.6, 0.85) if has_atrial else 1.0)
+    share, isovolumic_s = rng.uniform(0.6, 0.85), rng.uniform(0.03, 0.05)
     weak = 1.0 if rhythm == "sinus" else 1.0 - 0.5 * np.exp(-np.maximum(before - 0.35, 0) / 0.25)
-    return Heartbeat(onsets, weak * rng.uniform(0.97, 1.03, len(lengths)), np.full(len(lengths), rng.uniform(0.03, 0.05)),
+    return Heartbeat(onsets, weak * depth_rng.uniform(0.97, 1.03, len(lengths)), np.full(len(lengths), isovolumic_s),
                      ejection, np.minimum(rng.uniform(0.06, 0.09), 0.12 * lengths), rng.uniform(0.14, 0.2), atrial_s,
-                     share, rhythm, rate_bpm)
+                     np.full(len(lengths), 1.0 if rhythm == "irregular" else share), rhythm, rate_bpm)
 
 
 def _lengths(rng: np.random.Generator, count: int, period_s: float, rhythm: str) -> Array:
-    """Lengths of beats in seconds: sinus varies by 2 %, fibrillation by 20 %; an ectopic beat is early, then a pause."""
+    """Lengths of beats in seconds: sinus varies by 2 %, fibrillation by 20 %; ectopic beats are early, then a pause."""
     spread = 0.20 if rhythm == "irregular" else 0.02
+    first, apart = int(rng.integers(2, 5)), int(rng.integers(3, 7))
+    short, long = rng.uniform(0.55, 0.7), rng.uniform(1.25, 1.4)
     lengths = period_s * (1 + spread * rng.standard_normal(count).clip(-2.5, 2.5))
     if rhythm == "ectopic":
-        early = np.arange(int(rng.integers(2, 5)), count - 1, int(rng.integers(3, 7)))
-        lengths[early] *= rng.uniform(0.55, 0.7)
-        lengths[early + 1] *= rng.uniform(1.25, 1.4)
+        early = np.arange(first, count - 1, apart)
+        lengths[early] *= short
+        lengths[early + 1] *= long
     return np.asarray(np.maximum(lengths, 0.3))
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import grid_sample, interpolate
 
 from lrmcodec.simulate.anatomy import Anatomy
 from lrmcodec.simulate.heartbeat import Heartbeat
-from lrmcodec.simulate.noise import smooth_walk
-from lrmcodec.simulate.tissue import local, places, sample, signed_distance
+from lrmcodec.simulate.noise import Wander, draw_wander
+from lrmcodec.simulate.tissue import EXTENT_CM, LEFT_CM, TOP_CM, local, places, sample, signed_distance
 
 Array = NDArray[np.float64]
 
@@ -60,10 +60,10 @@ class Sway:
         Amplitude across and along, at `breath_hz` with phase `breath_phase`.
     swing_cm, swing_angle : tuple of float, float
         Displacement in cm and turn in radians at full contraction.
-    probe_cm, probe_angle : float
-        Standard deviation of slow drift.
-    drift : ndarray, (3, T)
-        Drift at `drift_s`: x, y, angle.
+    drift_size : tuple of float
+        Standard deviation of slow drift across and along in cm, and of its turn in radians.
+    drift : tuple of Wander
+        Its course.
     """
 
     breath_cm: tuple[float, float]
@@ -71,25 +71,24 @@ class Sway:
     breath_phase: float
     swing_cm: tuple[float, float]
     swing_angle: float
-    drift_s: Array
-    drift: Array
+    drift_size: tuple[float, float, float]
+    drift: tuple[Wander, Wander, Wander]
 
     def at(self, times_s: Array, contraction: Array) -> Array:
         """Displacement x, y in cm and turn in radians (3, T)."""
         breath = np.sin(2 * np.pi * self.breath_hz * times_s + self.breath_phase)
-        drift = np.stack([np.interp(times_s, self.drift_s, row) for row in self.drift])
+        drift = np.stack([size * wander.at(times_s) for size, wander in zip(self.drift_size, self.drift, strict=True)])
         own = np.array([*self.swing_cm, self.swing_angle])[:, None] * contraction
         return np.asarray(drift + own + np.array([*self.breath_cm, 0.0])[:, None] * breath)
 
 
-def draw_sway(rng: np.random.Generator, duration_s: float, unrest: float) -> Sway:
+def draw_sway(rng: np.random.Generator, unrest: float) -> Sway:
     """Draw whole-heart motion; `unrest` 1 is a careful sonographer, 3 a moving one."""
-    at = np.linspace(0, max(duration_s, 1.0), max(int(duration_s * 20), 20))
-    size = unrest * np.array([rng.uniform(0.02, 0.12), rng.uniform(0.02, 0.12), rng.uniform(0.005, 0.02)])
-    drift = np.stack([scale * smooth_walk(rng, at, 2.5) for scale in size])
+    size = (unrest * rng.uniform(0.02, 0.12), unrest * rng.uniform(0.02, 0.12), unrest * rng.uniform(0.005, 0.02))
+    drift = (draw_wander(rng, 2.5), draw_wander(rng, 2.5), draw_wander(rng, 2.5))
     breath = rng.uniform(0.0, 0.25) * unrest
     return Sway((breath * rng.uniform(-0.5, 0.5), breath), rng.uniform(0.18, 0.35), rng.uniform(0, 2 * np.pi),
-                (rng.uniform(-0.15, 0.15), rng.uniform(-0.05, 0.15)), rng.uniform(-0.05, 0.05), at, drift)
+                (rng.uniform(-0.15, 0.15), rng.uniform(-0.05, 0.15)), rng.uniform(-0.05, 0.05), size, drift)
 
 
 class Motion:
@@ -179,11 +178,9 @@ def _shrink(place: Tensor) -> Tensor:
 
 def _sample_each(fields: Tensor, place: Tensor) -> Tensor:
     """Values (N, 2, d, l) of fields (N, 2, n, n) at places (N, 2, d, l), one field a frame."""
-    from lrmcodec.simulate.tissue import EXTENT_CM, LEFT_CM, TOP_CM
-
     grid = torch.stack([(place[:, 0] - LEFT_CM) * (2 / EXTENT_CM) - 1, (place[:, 1] - TOP_CM) * (2 / EXTENT_CM) - 1],
                        -1)
-    return torch.nn.functional.grid_sample(fields, grid, padding_mode="border", align_corners=False)
+    return grid_sample(fields, grid, padding_mode="border", align_corners=False)
 
 
 def _fields(anatomy: Anatomy, regional: Regional | None, device: str) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,11 +22,23 @@ def smooth_field(side: int, sigma: float, count: int, generator: torch.Generator
     frequency = torch.fft.fftfreq(side, device=device) * (2 * torch.pi * sigma)
     window = torch.exp(-0.5 * frequency ** 2)
     field = torch.fft.ifft2(spectrum * window[:, None] * window)
-    return field / field.abs().square().mean((1, 2), keepdim=True).sqrt()
+    unit: Tensor = field / field.abs().square().mean((1, 2), keepdim=True).sqrt()
+    return unit
 
 
-def smooth_walk(rng: np.random.Generator, times_s: NDArray[np.float64], period_s: float) -> NDArray[np.float64]:
-    """Smooth random curve (T,) of unit variance over long times, as a sum of a few waves no shorter than `period_s`."""
-    rates, phases = rng.uniform(0.15, 1.0, 5) / period_s, rng.uniform(0, 2 * np.pi, 5)
-    waves = np.cos(2 * np.pi * rates[:, None] * times_s + phases[:, None])
-    return np.asarray(waves.sum(0) * np.sqrt(2 / 5))
+@dataclass(frozen=True)
+class Wander:
+    """Smooth random curve over time of unit variance: a sum of waves with rates in Hz and phases, each (n,)."""
+
+    rates_hz: NDArray[np.float64]
+    phases: NDArray[np.float64]
+
+    def at(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values (T,) at times in seconds."""
+        waves = np.cos(2 * np.pi * self.rates_hz[:, None] * times_s + self.phases[:, None])
+        return np.asarray(waves.sum(0) * np.sqrt(2 / len(self.phases)))
+
+
+def draw_wander(rng: np.random.Generator, period_s: float) -> Wander:
+    """Draw a curve of five waves no shorter than `period_s`."""
+    return Wander(rng.uniform(0.15, 1.0, 5) / period_s, rng.uniform(0, 2 * np.pi, 5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -66,15 +66,19 @@ class Truth:
 
 @dataclass(frozen=True)
 class Simulated:
-    """A simulated clip, its truth, and, when asked for, label masks (T, H, W) uint8 (see `heart.LABELS`)."""
+    """A simulated clip, its truth, and, when asked for, label masks (T, H, W) uint8 whose values `labels` names."""
 
     clip: Clip
     truth: Truth
     masks: NDArray[np.uint8] | None
+    labels: Mapping[str, int]
 
 
 class Scene(Protocol):
     """Anatomy in motion, independent of how it is scanned."""
+
+    label_values: Mapping[str, int]
+    """Values of the label masks by name."""
 
     def echo(self, scanner: Scanner, times_s: Tensor) -> Echo:
         """What comes back to the scan grid of `scanner` at times (N,) in seconds."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from lrmcodec.simulate.anatomy import VIEWS, draw_anatomy
+from lrmcodec.simulate.anatomy import SHAPES, VIEWS, draw_anatomy
 from lrmcodec.simulate.heart import HeartScene, Slice
-from lrmcodec.simulate.heartbeat import draw_heartbeat
+from lrmcodec.simulate.heartbeat import RHYTHMS, draw_heartbeat
 from lrmcodec.simulate.motion import Motion, Regional, draw_sway
 from lrmcodec.simulate.plan import Plan, Preset, Request
 from lrmcodec.simulate.scan import Probe, Settings
@@ -39,23 +39,24 @@ class Patients:
 
 def draw_heart(rng: np.random.Generator, request: Request, view: str, patients: Patients) -> HeartScene:
     """Draw a patient and how the heart moves."""
-    shape = str(rng.choice(["normal", "dilated", "hypertrophic"], p=[1 - 2 * patients.disease, *[patients.disease] * 2]))
+    shape = str(rng.choice(SHAPES, p=[1 - 2 * patients.disease, *[patients.disease] * 2]))
     has_effusion, has_regional = rng.uniform(size=2) < patients.disease
-    rhythm = str(rng.choice(["sinus", "irregular", "ectopic"], p=patients.rhythm_odds))
+    rhythm = str(rng.choice(RHYTHMS, p=patients.rhythm_odds))
     anatomy = draw_anatomy(rng, view, shape, bool(has_effusion))
     looks = draw_looks(rng)
     generator = torch.Generator(request.device).manual_seed(request.seed)
     tissue = paint(anatomy, looks, rng, generator, request.device)
     rate = float(np.exp(rng.uniform(*np.log(patients.rates_bpm))))
-    beat = draw_heartbeat(rng, request.duration_s, rate, rhythm)
+    beat_rng = rng.spawn(1)[0]  # its draws depend on the length of the clip, the patient must not
+    beat = draw_heartbeat(beat_rng, request.duration_s, rate, rhythm)
     low, high = {"normal": (0.45, 0.75), "dilated": (0.15, 0.45), "hypertrophic": (0.5, 0.75)}[shape]
     regional = Regional(int(rng.choice([-1, 1])), float(rng.uniform(0.1, 0.9)), float(rng.uniform(0, 0.3)))
-    sway = draw_sway(rng, request.duration_s, float(rng.uniform(*patients.unrest)))
+    sway = draw_sway(rng, float(rng.uniform(*patients.unrest)))
     motion = Motion(anatomy, beat, sway, float(rng.uniform(low, high)), float(rng.uniform(0, 0.03)),
                     regional if has_regional else None, request.device)
     findings = [shape] * (shape != "normal") + ["effusion"] * bool(has_effusion)
     findings += [f"wall motion: {'positive' if regional.side > 0 else 'negative'} side"] * bool(has_regional)
-    plane = Slice(rng.uniform(0.9, 1.9), rng.uniform(0.1, 0.4), rng.uniform(0.15, 0.4), rng.uniform(0, 2 * np.pi),
+    plane = Slice(rng.uniform(1.1, 2.1), rng.uniform(0.2, 0.6), rng.uniform(0.15, 0.4), rng.uniform(0, 2 * np.pi),
                   rng.uniform(0.6, 1.0), rng.uniform(-3, 3))
     return HeartScene(anatomy, tissue, motion, plane, looks.valve_db, findings, generator, request.device)
 
@@ -73,7 +74,7 @@ def _settings(rng: np.random.Generator, depth_cm: float, cm_per_pixel: float, or
         focus_cm=rng.uniform(6, 10), spread=rng.uniform(0.4, 1.0), side_lobe_db=rng.uniform(-38, -28),
         depth_gain_db=_curve(rng, 6, 3.0), lateral_gain_db=tuple(lateral),
         clutter_db=rng.uniform(-26, -8), clutter_cm=rng.uniform(0.5, 1.5), haze_db=rng.uniform(-62, -44),
-        noise_db=rng.uniform(-60, -42), gain_db=rng.uniform(-4, 3), dynamic_range_db=rng.uniform(38, 50),
+        noise_db=rng.uniform(-70, -50), gain_db=rng.uniform(-4.5, 2), dynamic_range_db=rng.uniform(38, 50),
         gamma=rng.uniform(0.9, 1.5), persistence=rng.uniform(0, 0.25), cm_per_pixel=cm_per_pixel, origin=origin,
         jpeg_quality=None, marks=0)
 
@@ -103,8 +104,8 @@ def _pocus_plax(rng: np.random.Generator, request: Request) -> Plan:
 
 
 PRESETS: dict[str, Preset] = {
-    "echonet_like": Preset("Apical clips of the size, rate, length and look of EchoNet-Dynamic.", VIEWS, (112, 112), 50.0,
-                           (130, 220), _echonet_like),
+    "echonet_like": Preset("Apical clips of the size, rate, length and look of EchoNet-Dynamic.", VIEWS, (112, 112),
+                           50.0, (130, 220), _echonet_like),
     "pocus_plax": Preset("Parasternal clips of a hand-held scanner, noisier and less steady: for tests away from the "
                          "training data.", ("plax", "psax", "a4c", "a2c"), (112, 112), 30.0, (60, 180), _pocus_plax),
 }

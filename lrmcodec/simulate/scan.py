@@ -157,7 +157,8 @@ class Scanner:
         settings = self.settings
         signal = self.blur(echo.reflectivity) + self.blur(echo.mirror.to(torch.complex64))
         gain_db = self._gain_db if echo.pass_db is None else self._gain_db + echo.pass_db
-        noise = complex_noise(signal.shape, self.noise, self.device) * 10 ** (settings.noise_db / 20)
+        each = [complex_noise(self.x.shape, self.noise, self.device) for _ in signal]  # the same for any chunks
+        noise = torch.stack(each) * 10 ** (settings.noise_db / 20)
         amplitude = ((signal + self._moving_clutter(times_s)) * 10 ** (gain_db / 20)
                      + noise * 10 ** (self._gain_db / 20)).abs()
         level = 20 * torch.log10(amplitude + 1e-6) + settings.gain_db

@@ -73,7 +73,7 @@ def simulate(preset: str = "echonet_like", seed: int = 0, *, view: str | None = 
     frames: NDArray[np.uint8] = scanner.finish(torch.cat(pictures)).cpu().numpy()
     truth = Truth(preset=preset, view=plan.view, seed=seed, fps=rate, **plan.scene.truth(times))
     clip = Clip(frames, times, {"source": "simulated", "preset": preset, "view": plan.view, "seed": seed})
-    return Simulated(clip, truth, torch.cat(labels).cpu().numpy() if masks else None)
+    return Simulated(clip, truth, torch.cat(labels).cpu().numpy() if masks else None, plan.scene.label_values)
 
 
 def _preset(preset: str, seed: int, view: str | None) -> Preset:

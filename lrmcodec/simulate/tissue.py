@@ -142,7 +142,7 @@ def paint(anatomy: Anatomy, looks: Looks, rng: np.random.Generator, generator: t
     level = _mix(level, looks.blood_db, blood)
     patches = smooth_field(SIDE, looks.patch_cm * SIDE / EXTENT_CM, 1, generator, device)[0]
     spread = looks.patches_db * (1 - 0.6 * blood)
-    mirror = _pericardium(looks, heart - fluid, n, y, anatomy, rng)
+    mirror = _pericardium(looks, heart - fluid, n, y, anatomy, rng) * 10 ** ((10 * regions + 4 * patches.real - 3) / 20)
     channels = torch.stack([level, spread * patches.real, spread * patches.imag, mirror]).float()
     return Tissue(channels, _labels(anatomy, distances, wall, heart, muscle))
 
