@@ -21,11 +21,11 @@ LOSSLESS_DB = 100.0
 
 def front(rows: Iterable[Row], metric: Metric) -> Front:
     """Points of one clip that no smaller point beats."""
-    points = sorted((row.size_bytes, value) for row in rows
-                    if (value := getattr(row, metric)) is not None and row.size_bytes is not None
-                    and row.psnr_db is not None and row.psnr_db < LOSSLESS_DB)
+    points = [(row.size_bytes, value) for row in rows
+              if (value := getattr(row, metric)) is not None and row.size_bytes is not None
+              and row.psnr_db is not None and row.psnr_db < LOSSLESS_DB]
     best: Front = []
-    for size, quality in points:
+    for size, quality in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or quality > best[-1][1]:
             best.append((size, quality))
     return best

@@ -11,11 +11,12 @@ import numpy as np
 from lrmcodec.benchmarks.curves import Metric, codecs, mean_curve
 from lrmcodec.benchmarks.exhibits import Exhibit
 from lrmcodec.benchmarks.rows import Row
-from lrmcodec.benchmarks.summary import event_share, matched_error, name_of, settings
+from lrmcodec.benchmarks.summary import event_share, matched_error, name_of, rank_and_quality, settings
 from lrmcodec.formats.errors import LrmError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 RATIOS = np.geomspace(2, 8000, 160)
@@ -82,6 +83,21 @@ def rate_distortion(rows: Sequence[Row]) -> Figure:
     return figure
 
 
+def rate_distortion_of_sets(sets: dict[str, Sequence[Row]]) -> Figure:
+    """Mean PSNR over the honest ratio, and SSIM3D below, one column a set of clips."""
+    figure, axes = _figure(len(sets), 12, 6.6, 2)
+    for index, (title, rows) in enumerate(sets.items()):
+        upper, lower = axes[index], axes[len(sets) + index]
+        draw_curves(upper, rows, "psnr_db")
+        draw_curves(lower, rows, "ssim3d")
+        upper.set_title(title, fontsize=10)
+        upper.set_xlabel("")
+    axes[0].set_ylabel("PSNR, dB")
+    axes[len(sets)].set_ylabel("SSIM3D")
+    axes[0].legend(fontsize=8, frameon=False)
+    return figure
+
+
 def draw_curves(panel: Axes, rows: Sequence[Row], metric: Metric) -> None:
     """Mean curve of every codec in one panel; marks where a ratio was asked for."""
     names = codecs(rows)
@@ -95,13 +111,16 @@ def draw_curves(panel: Axes, rows: Sequence[Row], metric: Metric) -> None:
         panel.plot(*np.array(points).reshape(-1, 2).T, "o", color=_style(name, ours)["color"], markersize=5, zorder=4)
     panel.set_xscale("log")
     panel.set_xlabel("ratio: one byte a pixel over all bytes")
-    _round_ticks(panel)
+    _round_ticks(panel.xaxis)
     _clean(panel)
 
 
-def _round_ticks(panel: Axes) -> None:
-    panel.set_xticks([3, 10, 30, 100, 300, 1000, 3000], ["3", "10", "30", "100", "300", "1000", "3000"])
-    panel.set_xticks([], minor=True)
+def _round_ticks(axis: Axis) -> None:
+    """Powers of ten and three times them, in plain numbers."""
+    low, high = axis.get_view_interval()
+    ticks = [tick for power in range(6) for tick in (10**power, 3 * 10**power) if low <= tick <= high]
+    axis.set_ticks(ticks, [str(tick) for tick in ticks])
+    axis.set_ticks([], minor=True)
 
 
 def _mean_point(rows: Sequence[Row], codec: str, setting: str, metric: Metric) -> tuple[float, float]:
@@ -124,7 +143,8 @@ def rank_axis(rows: Sequence[Row], codec: str) -> Figure:
     _line(axes[2], first, lambda group: _average(group, "scalars_ratio"), label="scalars alone", color="#222222",
           linestyle="--")
     axes[2].set_yscale("log")
-    for panel, label in zip(axes, ("PSNR, dB", "SSIM3D", "compression"), strict=True):
+    _round_ticks(axes[2].yaxis)
+    for panel, label in zip(axes, ("PSNR, dB", "SSIM3D", "compression, times"), strict=True):
         _rank_panel(panel, sorted(first), label)
         panel.legend(fontsize=8, frameon=False)
     return figure
@@ -154,8 +174,8 @@ def _by_quality(rows: Sequence[Row], codec: str) -> dict[float, dict[int, list[R
     groups: dict[float, dict[int, list[Row]]] = {}
     for row in rows:
         if row.codec == codec and "quality" in row.setting and row.size_bytes is not None:
-            _, rank, _, quality = row.setting.split()
-            groups.setdefault(float(quality), {}).setdefault(int(rank), []).append(row)
+            rank, quality = rank_and_quality(row)
+            groups.setdefault(-quality, {}).setdefault(rank, []).append(row)
     return dict(sorted(groups.items(), reverse=True))
 
 
@@ -198,10 +218,10 @@ def _rank_panel(panel: Axes, ranks: Sequence[int], label: str) -> None:
 
 def parts(rows: Sequence[Row], codec: str) -> Figure:
     """Where the bytes go at the ratios asked for, means over clips, in percent."""
-    figure, (panel,) = _figure(1, 8, 2.6)
     names = [setting for setting in settings(rows, codec)
              if any(row.codec == codec and row.setting == setting and row.parts for row in rows)]
     shares = [_mean_parts([row for row in rows if row.codec == codec and row.setting == name]) for name in names]
+    figure, (panel,) = _figure(1, 10, 0.9 + 0.35 * len(names))
     left = np.zeros(len(names))
     for part in dict.fromkeys(part for share in shares for part in share):
         widths = np.array([share.get(part, 0.0) for share in shares])

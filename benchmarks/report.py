@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lrmcodec.benchmarks import plots
-from lrmcodec.benchmarks.exhibits import Exhibit, exhibits
+from lrmcodec.benchmarks.exhibits import SHOWN_RATIO, Exhibit, exhibits
 from lrmcodec.benchmarks.rows import Row
 from lrmcodec.benchmarks.run import FILES
 from lrmcodec.benchmarks.sets import Source
 from lrmcodec.benchmarks.summary import (
+    MISSING,
     Table,
     anchor_of,
     at_equal_bytes,
@@ -23,6 +25,7 @@ from lrmcodec.benchmarks.summary import (
     name_of,
     ours_of,
     peers_of,
+    phase_table,
     rank_table,
     speed_table,
     write_summary,
@@ -35,7 +38,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto;
        padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin-bottom: 0.2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-p, li { max-width: 46rem; } .small { color: #666; font-size: 0.85rem; }
+p, li { max-width: 50rem; } figure { margin: 0.8rem 0; } .small { color: #666; font-size: 0.85rem; }
 img { max-width: 100%; height: auto; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; margin: 0.6rem 0; }
 th, td { padding: 0.22rem 0.8rem; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
@@ -115,7 +118,8 @@ def _rank_sections(rows: Sequence[Row], codec: str) -> Iterator[Section]:
         yield Section(f"End diastole and end systole from the coefficients: {name_of(codec)}",
                       "Read from the stored coefficients without decoding a pixel, against labels: events matched one "
                       "to one within half a beat. Errors are of matched events; the others are missed or false.",
-                      (), ((f"phase_{_slug(codec)}", plots.png(plots.phase_errors(rows, codec))),))
+                      (phase_table(rows, codec),),
+                      ((f"phase_{_slug(codec)}", plots.png(plots.phase_errors(rows, codec))),))
 
 
 def _shown_sections(rows: Sequence[Row], shown: Sequence[Exhibit], ours: Sequence[str]) -> Iterator[Section]:
@@ -146,9 +150,31 @@ def page(rows: Sequence[Row], sections: Sequence[Section], failures: Sequence[tu
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>lrmcodec benchmark</title><style>{STYLE}</style></head><body>\n<h1>lrmcodec benchmark</h1>\n"
-            f"<p>{len(rows)} rows of {len(clips)} clips. All sizes are in bytes that really have to be stored.</p>\n"
+            f"<p>{len(clips)} clips, {len(rows)} measurements. Every byte that has to be stored is counted.</p>\n"
+            f"<ul>{_short(rows)}</ul>\n"
             f"{_failures(rows, failures)}{body}<h2>What the words mean</h2><ul>{meanings}</ul>\n"
             f'<h2>Clips</h2><p class="small">{listed}</p>\n<p class="small">{_text(facts(rows))}</p>\n</body></html>\n')
+
+
+def _short(rows: Sequence[Row]) -> str:
+    """The findings in a line each: quality at the ratio nearest to 1000, and BD-rates."""
+    anchor = anchor_of(rows)
+    mine = {name_of(name) for name in ours_of(rows)}
+    tables = [at_equal_bytes(rows, name, peers_of(rows)) for name in ours_of(rows)]
+    lines = [_at_shown_ratio(table) for table in tables if table.rows]
+    lines += [f"{name} against {name_of(anchor)}: {psnr} bytes at equal PSNR, {ssim} bytes at equal SSIM3D, averaged "
+              "over the qualities that both reach (BD-rate)."
+              for name, psnr, ssim in bd_table(rows, anchor).rows if name in mine]
+    return "".join(f"<li>{_text(line)}</li>" for line in lines)
+
+
+def _at_shown_ratio(table: Table) -> str:
+    """One line of `at_equal_bytes` in words."""
+    ratio, size, ours, *peers = min(
+        table.rows, key=lambda line: abs(math.log(float(line[0].replace(",", "")) / SHOWN_RATIO)))
+    others = "; ".join(f"{name} {cell}" for name, cell in zip(table.head[3:], peers, strict=True) if cell != MISSING)
+    return (f"At {ratio} to 1, {size} bytes a clip, {table.head[2]}: {ours}; at the same bytes: "
+            f"{others or 'no other codec gets there'}.")
 
 
 def _failures(rows: Sequence[Row], failures: Sequence[tuple[str, str]]) -> str:
@@ -161,8 +187,8 @@ def _failures(rows: Sequence[Row], failures: Sequence[tuple[str, str]]) -> str:
 
 
 def _section(section: Section) -> str:
-    pictures = "".join(f'<p><img alt="{_text(section.title)}" src="data:image/png;base64,'
-                       f'{base64.b64encode(data).decode()}"></p>\n' for _, data in section.pictures)
+    pictures = "".join(f'<figure><img alt="{_text(section.title)}" src="data:image/png;base64,'
+                       f'{base64.b64encode(data).decode()}"></figure>\n' for _, data in section.pictures)
     tables = "".join(map(_table, section.tables))
     return f"<h2>{_text(section.title)}</h2>\n<p>{_text(section.text)}</p>\n{pictures}{tables}"
 

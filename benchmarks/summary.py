@@ -97,23 +97,30 @@ def _bd_cell(rows: Sequence[Row], codec: str, anchor: str, metric: Metric) -> st
 
 def rank_table(rows: Sequence[Row], codec: str) -> Table:
     """What each rank gives: the paper's count, and honest size and quality at every quality setting."""
-    ranked = [row for row in rows if row.codec == codec and "quality" in row.setting]
-    has_labels = any(row.ed_events for row in ranked)
-    lines = []
-    for setting in dict.fromkeys(row.setting for row in sorted(ranked, key=_rank_and_quality)):
-        group = [row for row in ranked if row.setting == setting]
-        cells = _rank_cells(group)
-        lines.append((*cells, *(phase_cells(group) if has_labels else ())))
-    head: tuple[str, ...] = ("rank", "quality", "scalars alone", "bytes", "ratio", "PSNR dB", "SSIM3D")
-    return Table(f"Rank axis of {name_of(codec)}", head + (PHASE_HEAD if has_labels else ()), lines)
+    head = ("rank", "quality", "scalars alone", "bytes", "ratio", "PSNR dB", "SSIM3D")
+    return Table(f"Rank and size: {name_of(codec)}", head, [_rank_cells(group) for group in rank_groups(rows, codec)])
 
 
-PHASE_HEAD = ("ED error", "ED missed / false", "ES error", "ES missed / false", "rate error")
+def phase_table(rows: Sequence[Row], codec: str) -> Table:
+    """Cardiac readout of every setting with labels: best ranks at the ratios asked for, then the rank grid."""
+    labelled = [row for row in rows if row.codec == codec and row.ed_events is not None]
+    best = [[row for row in labelled if row.setting == setting] for setting in settings(labelled, codec)]
+    lines = [(group[0].setting, *phase_cells(group)) for group in best + rank_groups(labelled, codec)]
+    head = ("setting", "ED error", "ED missed / false", "ES error", "ES missed / false", "rate error")
+    return Table(f"Cardiac readout: {name_of(codec)}", head, lines)
 
 
-def _rank_and_quality(row: Row) -> tuple[int, float]:
-    words = row.setting.split()
-    return int(words[1]), -float(words[3])
+def rank_groups(rows: Sequence[Row], codec: str) -> list[list[Row]]:
+    """Rows of the rank grid, one list a setting over all clips, by rank and from fine to coarse."""
+    ranked = sorted((row for row in rows if row.codec == codec and "quality" in row.setting), key=rank_and_quality)
+    return [[row for row in ranked if row.setting == setting]
+            for setting in dict.fromkeys(row.setting for row in ranked)]
+
+
+def rank_and_quality(row: Row) -> tuple[int, float]:
+    """Rank and falling quality of a row of the rank grid, 'rank R quality Q'."""
+    _, rank, _, quality = row.setting.split()
+    return int(rank), -float(quality)
 
 
 def _rank_cells(group: Sequence[Row]) -> tuple[str, ...]:
@@ -230,7 +237,8 @@ def tables(rows: Sequence[Row]) -> Iterator[Table]:
     """All tables that have something to say."""
     ours = ours_of(rows)
     found = [*(at_equal_bytes(rows, name, peers_of(rows)) for name in ours), bd_table(rows, anchor_of(rows)),
-             *(rank_table(rows, name) for name in ours), lossless_table(rows), speed_table(rows)]
+             *(make(rows, name) for name in ours for make in (rank_table, phase_table)),
+             lossless_table(rows), speed_table(rows)]
     yield from (table for table in found if table.rows)
 
 
