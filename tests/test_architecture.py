@@ -65,10 +65,13 @@ def test_formats_knows_no_network() -> None:
         assert not {name.split(".")[0] for name in imported(path)} & {"torch", "skimage"}, path
 
 
-def test_only_the_siren_and_training_import_torch() -> None:
-    allowed = {ROOT / "lrmcodec" / "decoders" / "siren.py", ROOT / "lrmcodec" / "fit.py"}
+def test_only_networks_training_and_simulation_import_torch() -> None:
+    package = ROOT / "lrmcodec"
+    without = {package / name for name in ("decoders/base.py", "decoders/registry.py", "decoders/spatial.py",
+                                           "simulate/phantom.py", "simulate/heartbeat.py", "simulate/anatomy.py")}
     for path in modules("codec"):
-        if path not in allowed and "train" not in path.parts:
+        may = path == package / "fit.py" or {"decoders", "train", "simulate"} & set(path.relative_to(package).parts)
+        if path in without or not may:
             assert "torch" not in {name.split(".")[0] for name in imported(path)}, path
 
 
