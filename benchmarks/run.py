@@ -6,6 +6,7 @@ appended to `rows.tsv` one by one; a run that was interrupted or killed goes on 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -26,7 +27,8 @@ from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack
 from lrmcodec.formats.errors import OutputError, TargetError
 
 ROWS, FILES = "rows.tsv", "files"
-STALL_SECONDS = 1800
+WORKER = ["-m", "lrmcodec.benchmarks.worker"]
+STALL_SECONDS = 1800.0
 """A worker that gives no row for so long is stopped, and its clip counts as failed."""
 
 Report = Callable[[float, str], None]
@@ -168,21 +170,19 @@ class _Run:
     def _watch(self, source: Source) -> None:
         """Run the worker of one clip and take its lines as they come."""
         work = self._work(source)
-        with subprocess.Popen([sys.executable, "-P", "-m", "lrmcodec.benchmarks.worker"], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()) as process:
+        with subprocess.Popen([sys.executable, "-P", *WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env=_environment()) as process:
             with self.lock:
                 self.processes.add(process)
             errors = _Tail(process)
-            assert process.stdin is not None
-            process.stdin.write(work.to_json())
-            process.stdin.close()
+            _send(process, work.to_json())
             stalled = self._take_lines(process, source.name)
             code = process.wait()
         with self.lock:
             self.processes.discard(process)
             self.parts_done[source.name] = 1.0
             if stalled:
-                self.failed(source.name, f"stopped: no result for {STALL_SECONDS // 60} minutes.")
+                self.failed(source.name, f"stopped: no result for {STALL_SECONDS:.0f} seconds.")
             elif code:
                 self.failed(source.name, f"its process ended with code {code}. {errors.last()}".rstrip())
 
@@ -248,6 +248,14 @@ class _Tail:
         """The line; call it when the process has ended."""
         self._thread.join()
         return self._line
+
+
+def _send(process: subprocess.Popen[str], text: str) -> None:
+    """Give a process its job; one that has ended already shows by its exit code."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(text)
+        process.stdin.close()
 
 
 def _restarted(timer: threading.Timer | None, action: Callable[[], None]) -> threading.Timer:
