@@ -5,22 +5,31 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from lrmcodec.cli.main import main
 from lrmcodec.simulate import Simulated, simulate
 from lrmcodec.simulate.anatomy import VIEWS, draw_anatomy
 from lrmcodec.simulate.heartbeat import draw_heartbeat
+from lrmcodec.simulate.plan import Request
 from lrmcodec.simulate.presets import PRESETS
 from lrmcodec.simulate.tissue import LABELS, signed_distance
 
 
+def heart_truth(seed: int, times_s: NDArray[np.float64]) -> dict[str, Any]:
+    """Truth of a heart that is not rendered."""
+    request = Request(None, seed, (112, 112), float(times_s[-1]), "cpu")
+    return PRESETS["echonet_like"].draw(np.random.default_rng(seed), request).scene.truth(times_s)
+
+
 @pytest.fixture(scope="module")
 def heart() -> Simulated:
-    return simulate("echonet_like", 3, frame_count=90, masks=True)
+    return simulate("echonet_like", 3, frame_count=45, masks=True)
 
 
 def test_a_seed_gives_the_same_clip_whatever_its_length(heart: Simulated) -> None:
@@ -43,9 +52,9 @@ def test_default_shape_and_rate() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_end_diastole_is_where_the_area_is_largest(seed: int) -> None:
-    truth = simulate("echonet_like", seed, frame_count=150, size=(32, 32)).truth
-    area = np.asarray(truth.lv_area_cm2)
-    events = sorted([(frame, True) for frame in truth.ed_frames] + [(frame, False) for frame in truth.es_frames])
+    truth = heart_truth(seed, np.arange(150) / 50)
+    area = np.asarray(truth["lv_area_cm2"])
+    events = sorted([(frame, True) for frame in truth["ed_frames"]] + [(frame, False) for frame in truth["es_frames"]])
     assert len(events) >= 3
     for (first, is_ed), (second, is_next_ed) in pairwise(events):
         assert is_ed != is_next_ed
@@ -54,12 +63,11 @@ def test_end_diastole_is_where_the_area_is_largest(seed: int) -> None:
 
 
 def test_ejection_fraction_follows_from_the_volumes() -> None:
-    truth = simulate("echonet_like", 7, frame_count=1, size=(16, 16)).truth
-    assert truth.edv_ml is not None
-    assert truth.esv_ml is not None
-    assert truth.ef_percent == pytest.approx(100 * (1 - truth.esv_ml / truth.edv_ml))
-    assert 15 <= truth.ef_percent <= 80
-    assert 30 <= truth.edv_ml <= 300
+    for seed in range(10):
+        truth = heart_truth(seed, np.arange(100) / 50)
+        assert truth["ef_percent"] == pytest.approx(100 * (1 - truth["esv_ml"] / truth["edv_ml"]))
+        assert 10 <= truth["ef_percent"] <= 80
+        assert 30 <= truth["edv_ml"] <= 300
 
 
 def test_areas_are_those_of_the_masks(heart: Simulated) -> None:
