@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 RATIOS = (100.0, 300.0, 1000.0, 3000.0)
-QUALITIES = (80.0, 55.0, 30.0)
-"""Quantizer indices 51, 115 and 178: about crf 13, 29 and 45 of the AV1 stills of the spatial decoder."""
+QUALITIES = (95.0, 80.0, 55.0, 30.0)
+"""Quantizer indices 13, 51, 115 and 178: about crf 3, 13, 29 and 45 of the AV1 stills of the spatial decoder."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lrmcodec import codec, metrics
 from lrmcodec.benchmarks.asks import Ask
-from lrmcodec.benchmarks.peers import PEERS
+from lrmcodec.benchmarks.curves import by_clip, front
+from lrmcodec.benchmarks.peers import envelope
 from lrmcodec.benchmarks.rows import OURS, Row
 from lrmcodec.benchmarks.sets import Source
 from lrmcodec.benchmarks.worker import kept_file
@@ -77,13 +78,26 @@ def _exhibit(source: Source, row: Row, rows: Sequence[Row], path: Path, pack: st
 
 
 def _peer(clip: Clip, rows: Sequence[Row], ours: Row, middle: int) -> Shown | None:
-    """The peer's best point of at most our bytes, coded again."""
+    """AV1 as close to our bytes from below as its whole steps of quality allow, at the better of two envelope points.
+
+    The points are those of its front on either side of our size.
+    """
     assert ours.size_bytes is not None
-    fitting = [row for row in rows if row.codec == PEER and (row.clip, row.clip_id) == (ours.clip, ours.clip_id)
-               and row.psnr_db is not None and row.size_bytes is not None and row.size_bytes <= ours.size_bytes]
-    if not fitting:
-        return None
-    best = max(fitting, key=lambda row: row.psnr_db or 0)
-    job = next(job for job in PEERS[PEER](clip) if job.setting == best.setting)
-    coded = job.run()
-    return Shown(coded.frames[middle], coded.size_bytes, metrics.psnr_db(clip.frames, coded.frames), best.setting)
+    measured = by_clip(rows, PEER).get((ours.clip, ours.clip_id), [])
+    found = []
+    for point in _neighbors(measured, ours.size_bytes):
+        within = envelope.code_within(clip.frames, envelope.AV1, point, clip.fps, ours.size_bytes)
+        if within is not None:
+            tried, coded = within
+            quality = metrics.psnr_db(clip.frames, coded.frames)
+            found.append(Shown(coded.frames[middle], coded.size_bytes, quality, tried.setting))
+    return max(found, key=lambda shown: shown.psnr_db, default=None)
+
+
+def _neighbors(measured: Sequence[Row], size_bytes: float) -> list[envelope.Point]:
+    """Points of the front just below and just above a size."""
+    edge = {size for size, _ in front(measured, "psnr_db")}
+    ordered = sorted((row for row in measured if row.size_bytes in edge), key=lambda row: row.size_bytes or 0)
+    below = [row for row in ordered if (row.size_bytes or 0) <= size_bytes][-1:]
+    above = [row for row in ordered if (row.size_bytes or 0) > size_bytes][:1]
+    return list(dict.fromkeys(envelope.Point.from_setting(row.setting) for row in below + above))

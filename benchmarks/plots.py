@@ -25,6 +25,7 @@ PEER_COLORS = {"av1": "#1f5f99", "x265": "#2e8b57", "x264": "#8fbc8f", "vp9": "#
                "jpeg2000": "#888888", "jpeg": "#bbbbbb"}
 DPI = 110
 ERROR_GAIN = 4
+NAME_LENGTH = 26
 PART_COLORS = {"header": "#555555", "times": "#999999", "metadata": "#bbbbbb", "pictures": "#1f5f99",
                "latent": "#17a2b8", "coeffs": "#e67e22", "phase": "#c0392b"}
 
@@ -185,8 +186,8 @@ def _shades(count: int) -> list[str]:
 
 def _line(panel: Axes, ranks: dict[int, list[Row]], read: Callable[[Sequence[Row]], float | None],
           **look: Any) -> None:
-    points = [(rank, read(group)) for rank, group in sorted(ranks.items())]
-    known = [(rank, value) for rank, value in points if value is not None]
+    points = [(place, read(ranks[rank])) for place, rank in enumerate(sorted(ranks))]
+    known = [(place, value) for place, value in points if value is not None]
     if known:
         panel.plot(*zip(*known, strict=True), marker="o", markersize=4, **look)
 
@@ -209,8 +210,7 @@ def _event_share(event: str, what: str) -> Callable[[Sequence[Row]], float | Non
 
 
 def _rank_panel(panel: Axes, ranks: Sequence[int], label: str) -> None:
-    panel.set_xscale("symlog", base=2, linthresh=1)
-    panel.set_xticks(ranks, [str(rank) for rank in ranks])
+    panel.set_xticks(range(len(ranks)), [str(rank) for rank in ranks])
     panel.set_xlabel("rank: coefficients a frame")
     panel.set_ylabel(label)
     _clean(panel)
@@ -248,7 +248,7 @@ def _mean_parts(rows: Sequence[Row]) -> dict[str, float]:
 
 def trajectories(shown: Sequence[Exhibit]) -> Figure:
     """First two coefficients as a path colored by time, and the readout's signal with ED and ES, one row a clip."""
-    figure, axes = _figure(2, 10, 3.0 * len(shown), len(shown))
+    figure, axes = _figure(2, 10, 3.3 * len(shown), len(shown))
     for exhibit, (path, signal) in zip(shown, np.array(axes, dtype=object).reshape(-1, 2), strict=True):
         _path(path, exhibit)
         _signal(signal, exhibit)
@@ -285,7 +285,7 @@ def strip(shown: Sequence[Exhibit]) -> Figure:
     """Original, ours, AV1 at no more bytes, and the errors of both, one row a clip."""
     figure, axes = _figure(5, 12.5, 2.95 * len(shown), len(shown))
     for exhibit, row in zip(shown, np.array(axes, dtype=object).reshape(-1, 5), strict=True):
-        _gray(row[0], exhibit.original, exhibit.name)
+        _gray(row[0], exhibit.original, f"{_brief(exhibit.name)},\noriginal")
         ours = exhibit.ours
         _gray(row[1], ours.frame, f"lrmcodec, {ours.size_bytes:,.0f} bytes\n{ours.psnr_db:.2f} dB")
         _error(row[3], exhibit, ours.frame, "lrmcodec")
@@ -298,6 +298,11 @@ def strip(shown: Sequence[Exhibit]) -> Figure:
             _gray(row[2], peer.frame, f"AV1, {peer.size_bytes:,.0f} bytes\n{peer.psnr_db:.2f} dB")
             _error(row[4], exhibit, peer.frame, "AV1")
     return figure
+
+
+def _brief(name: str) -> str:
+    """A name that fits over a picture."""
+    return name if len(name) <= NAME_LENGTH else f"{name[:NAME_LENGTH // 2]}...{name[-NAME_LENGTH // 2 + 3:]}"
 
 
 def _gray(panel: Axes, frame: Any, title: str) -> None:

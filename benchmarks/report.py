@@ -110,8 +110,8 @@ def _rank_sections(rows: Sequence[Row], codec: str) -> Iterator[Section]:
     ranked = [row for row in rows if row.codec == codec and "quality" in row.setting and row.size_bytes is not None]
     if not ranked:
         return
-    yield Section(f"Rank: {name_of(codec)}", "Each rank at three qualities of quantization, from nearly none (80) to "
-                  "coarse (30). 'Scalars alone' is compression as the LRM-Functa paper counts it: pixels a frame over "
+    yield Section(f"Rank: {name_of(codec)}", "Each rank at four qualities of quantization, from fine (95) to coarse "
+                  "(30). 'Scalars alone' is compression as the LRM-Functa paper counts it: pixels a frame over "
                   "coefficients a frame, without latent, basis and number format. The ratio counts every byte.",
                   (rank_table(rows, codec),), ((f"ranks_{_slug(codec)}", plots.png(plots.rank_axis(rows, codec))),))
     if any(row.ed_events for row in ranked):
@@ -124,8 +124,8 @@ def _rank_sections(rows: Sequence[Row], codec: str) -> Iterator[Section]:
 
 def _shown_sections(rows: Sequence[Row], shown: Sequence[Exhibit], ours: Sequence[str]) -> Iterator[Section]:
     if shown:
-        yield Section("What it looks like", "The middle frame of the first clips, ours and AV1 at its best point of no "
-                      "more bytes; gray in the error pictures is no error.", (),
+        yield Section("What it looks like", "The middle frame of the first clips: the original, ours, and AV1 at as many "
+                      "bytes as its whole steps of quality reach from below. Gray in the error pictures is no error.", (),
                       (("strip", plots.png(plots.strip(shown))),))
         yield Section("Trajectories", "The coefficients are functions of time. Left: the first two as a path. Right: "
                       "the signal that the cardiac readout takes from them.", (),
@@ -173,7 +173,7 @@ def _at_shown_ratio(table: Table) -> str:
     ratio, size, ours, *peers = min(
         table.rows, key=lambda line: abs(math.log(float(line[0].replace(",", "")) / SHOWN_RATIO)))
     others = "; ".join(f"{name} {cell}" for name, cell in zip(table.head[3:], peers, strict=True) if cell != MISSING)
-    return (f"At {ratio} to 1, {size} bytes a clip, {table.head[2]}: {ours}; at the same bytes: "
+    return (f"At {ratio} to 1 ({size} bytes a clip; PSNR in dB / SSIM3D): {table.head[2]} {ours}; at the same bytes "
             f"{others or 'no other codec gets there'}.")
 
 

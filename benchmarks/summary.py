@@ -57,8 +57,8 @@ def at_equal_bytes(rows: Sequence[Row], codec: str, peers: Sequence[str]) -> Tab
             cells += [_quality([_peer_at(rows, peer, row) for row in mine]) for peer in peers]
             lines.append((_number(_mean(row.ratio for row in mine)), _number(_mean(row.size_bytes for row in mine)),
                           *cells))
-    head = ("ratio", "bytes", f"{name_of(codec)} dB / SSIM3D", *map(name_of, peers))
-    return Table("At equal bytes", head, lines)
+    head = ("ratio", "bytes", name_of(codec), *map(name_of, peers))
+    return Table("PSNR in dB / SSIM3D at equal bytes", head, lines)
 
 
 def _peer_at(rows: Sequence[Row], peer: str, row: Row) -> tuple[float | None, float | None]:

@@ -27,6 +27,7 @@ VP9 = VideoCoder("libvpx-vp9", "vp9", "yuv420p",
                  {"deadline": "good", "cpu-used": "0", "b": "0", "lag-in-frames": "25", "auto-alt-ref": "1",
                   "g": "9999"})
 
+MAX_CRF = 63  # of SVT-AV1
 FULL, MIDDLE, SMALL = (1, 1), (5, 7), (4, 7)  # 112, 80 and 64 pixels of 112
 
 
@@ -37,6 +38,13 @@ class Point:
     step: int
     crf: int
     scale: tuple[int, int] = FULL
+
+    @staticmethod
+    def from_setting(setting: str) -> Point:
+        """Undo `setting`."""
+        *size, _, step, _, crf = setting.split()
+        scale = (int(size[1].split("/")[0]), int(size[1].split("/")[1])) if size else FULL
+        return Point(int(step), int(crf), scale)
 
     @property
     def setting(self) -> str:
@@ -53,7 +61,7 @@ def _points(by_step: dict[int, Sequence[int]], small: dict[int, Sequence[int]],
 
 AV1_POINTS = _points({1: (20, 26, 32, 40, 50, 58, 63), 2: (40, 50, 58), 4: (50, 58, 63), 8: (58, 63), 16: (58, 63)},
                      {4: (58,), 8: (50, 58), 16: (50, 58, 63)}, {4: (58,), 8: (58,)})
-X26X_POINTS = _points({1: (24, 30, 38, 45, 51), 2: (30, 38, 45), 4: (38, 45), 8: (38, 45)},
+X26X_POINTS = _points({1: (18, 24, 30, 38, 45, 51), 2: (30, 38, 45), 4: (38, 45), 8: (38, 45)},
                       {4: (38,), 8: (38, 45), 16: (38, 45)})
 VP9_POINTS = _points({1: (24, 36, 50, 58, 63), 2: (50, 58, 63), 4: (50, 58, 63), 8: (58, 63)},
                      {4: (58,), 8: (50, 58), 16: (50, 63)})
@@ -91,6 +99,20 @@ def code_point(frames: Frames, coder: VideoCoder, point: Point, fps: float) -> C
     coded = code_video(_resized(kept, point.scale), coder, max(fps / point.step, 1.0), crf=str(point.crf))
     restored = _restored(coded.frames, (frames.shape[1], frames.shape[2]))
     return replace(coded, frames=blend(restored, point.step, len(frames)))
+
+
+def code_within(frames: Frames, coder: VideoCoder, point: Point, fps: float,
+                size_bytes: float) -> tuple[Point, Coded] | None:
+    """The finest whole crf at a point's step and scale that stays within a size; None when none does."""
+    best, low, high = None, 1, MAX_CRF
+    while low <= high:
+        tried = replace(point, crf=(low + high) // 2)
+        coded = code_point(frames, coder, tried, fps)
+        if coded.size_bytes <= size_bytes:
+            best, high = (tried, coded), tried.crf - 1
+        else:
+            low = tried.crf + 1
+    return best
 
 
 def _resized(frames: Frames, scale: tuple[int, int]) -> Frames:
