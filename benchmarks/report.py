@@ -124,8 +124,9 @@ def _rank_sections(rows: Sequence[Row], codec: str) -> Iterator[Section]:
 
 def _shown_sections(rows: Sequence[Row], shown: Sequence[Exhibit], ours: Sequence[str]) -> Iterator[Section]:
     if shown:
-        yield Section("What it looks like", "The middle frame of the first clips: the original, ours, and AV1 at as many "
-                      "bytes as its whole steps of quality reach from below. Gray in the error pictures is no error.", (),
+        yield Section("What it looks like", "The middle frame of the first clips: the original, ours, and AV1 at as "
+                      "many bytes as its whole steps of quality reach from below. Gray in the error pictures is no "
+                      "error.", (),
                       (("strip", plots.png(plots.strip(shown))),))
         yield Section("Trajectories", "The coefficients are functions of time. Left: the first two as a path. Right: "
                       "the signal that the cardiac readout takes from them.", (),
