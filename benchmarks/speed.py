@@ -28,6 +28,8 @@ from lrmcodec.simulate.phantom import beating_heart
 
 TABLE, RECORD = "speed.tsv", "speed.md"
 HEAD = ("What", "Median", "±", "Unit")
+ENCODE, DECODE, MEMORY = "encode", "decode", "peak memory"
+CASES_HEAD = ("Clip", "Encode, s", "Peak, MiB", "Decode, frames/s", "Peak, MiB")
 FRAMES, SIDE = 176, 112
 LENGTHS, SIDES, RANKS = (44, 704, 5000), (56, 224, 448), (2, 8, 32)
 LONG = 1000  # clips of more frames are measured once
@@ -156,12 +158,16 @@ def _pack_rows(pack: str, device: str, repeats: int, report: Report, start: floa
 
 
 def _task_rows(task: Task) -> Iterator[Speed]:
-    figures = _run(task)
+    with tempfile.TemporaryDirectory() as name:
+        clip, path = Path(name) / "clip.npz", Path(name) / "file.lrm"
+        write_clip(frames_like(task.frames, task.size), clip)
+        encoded = _run(task, "encode", str(clip), path)
+        decoded = _run(task, "decode", str(task.frames), path)
     what = f"{Path(task.pack).name}, {task.device}, {_label(task)}"
-    yield _speed(f"{what}: encode", figures["encode_seconds"], "s")
-    yield _speed(f"{what}: encode, peak memory", figures["encode_peak_mib"], "MiB")
-    yield _speed(f"{what}: decode", [task.frames / seconds for seconds in figures["decode_seconds"]], "frames/s")
-    yield _speed(f"{what}: decode, peak memory", figures["decode_peak_mib"], "MiB")
+    yield _speed(f"{what}: {ENCODE}", encoded["seconds"], "s")
+    yield _speed(f"{what}: {ENCODE}, {MEMORY}", encoded["peak_mib"], "MiB")
+    yield _speed(f"{what}: {DECODE}", [task.frames / seconds for seconds in decoded["seconds"]], "frames/s")
+    yield _speed(f"{what}: {DECODE}, {MEMORY}", decoded["peak_mib"], "MiB")
 
 
 def _label(task: Task) -> str:
@@ -169,14 +175,12 @@ def _label(task: Task) -> str:
     return f"{task.frames} frames of {task.size[0]}x{task.size[1]}{rank}"
 
 
-def _run(task: Task) -> dict[str, list[float]]:
-    """Figures of one task, measured by a process of its own."""
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "clip.npz"
-        write_clip(frames_like(task.frames, task.size), path)
-        arguments = [str(path), task.pack, task.device, "" if task.rank is None else str(task.rank), str(task.repeats)]
-        done = subprocess.run([sys.executable, "-P", "-m", "lrmcodec.benchmarks.speed_probe", *arguments],
-                              capture_output=True, text=True, check=False)
+def _run(task: Task, what: str, source: str, path: Path) -> dict[str, list[float]]:
+    """Figures of encoding or decoding, measured by a process of its own."""
+    arguments = [what, source, str(path), task.pack, task.device, "" if task.rank is None else str(task.rank),
+                 str(task.repeats)]
+    done = subprocess.run([sys.executable, "-P", "-m", "lrmcodec.benchmarks.speed_probe", *arguments],
+                          capture_output=True, text=True, check=False)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise LrmError(f"{task.pack} on {task.device} could not be measured: {reason[0]}.")
@@ -204,11 +208,28 @@ def _as_tsv(rows: Sequence[Speed]) -> str:
 
 
 def _as_markdown(rows: Sequence[Speed], devices: Sequence[str]) -> str:
-    lines = [" | ".join(("", *HEAD, "")).strip(), "|---|---|---|---|"]
-    lines += [f"| {' | '.join(row.cells())} |" for row in rows]
+    commands = [row.cells() for row in rows if ": " + ENCODE not in row.what and ": " + DECODE not in row.what]
     load = f"; load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     where = "cuda" if "cuda" in devices else "cpu"
-    note = (f"A simulated heart at the default quality, shown forth and back in longer clips, enlarged in larger ones. "
-            f"Encoding includes measuring PSNR and SSIM3D of the result; decoding includes opening. {provenance(where)}"
-            f"{load}.")
-    return "\n".join([*lines, "", note, ""])
+    note = (f"Medians ± half the distance between largest and smallest. A simulated heart at the default quality, "
+            f"shown forth and back in longer clips, enlarged in larger ones. Encoding includes measuring PSNR and "
+            f"SSIM3D of the result, decoding includes opening; memory includes interpreter and libraries. "
+            f"{provenance(where)}{load}.")
+    return "\n\n".join([_markdown_table(HEAD, commands), _markdown_table(CASES_HEAD, _cases(rows)), note]) + "\n"
+
+
+def _cases(rows: Sequence[Speed]) -> list[tuple[str, ...]]:
+    """One line a clip that was encoded and decoded."""
+    known = {row.what: row for row in rows}
+    cases = [row.what.removesuffix(f": {ENCODE}") for row in rows if row.what.endswith(f": {ENCODE}")]
+    kinds = (ENCODE, f"{ENCODE}, {MEMORY}", DECODE, f"{DECODE}, {MEMORY}")
+    return [(case, *(_with_spread(known[f"{case}: {kind}"]) for kind in kinds)) for case in cases]
+
+
+def _with_spread(row: Speed) -> str:
+    digits = 0 if row.median >= 100 else 2
+    return f"{row.median:,.{digits}f} ± {row.spread:,.{digits}f}"
+
+
+def _markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines))
