@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 RANKS = (1, 2, 4, 8, 16, 32, 64)
-RATIOS = (100.0, 300.0, 1000.0, 3000.0)
+RATIOS = (30.0, 60.0, 100.0, 180.0, 300.0, 600.0, 1000.0, 2000.0, 3000.0)
 QUALITIES = (95.0, 80.0, 55.0, 30.0)
 """Quantizer indices 13, 51, 115 and 178: about crf 3, 13, 29 and 45 of the AV1 stills of the spatial decoder."""
 

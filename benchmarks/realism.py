@@ -154,7 +154,7 @@ def _percentile(histogram: Array, percent: float) -> float:
 
 def main() -> None:
     """Command line of this module."""
-    from lrmcodec.benchmarks.rate_distortion import provenance
+    from lrmcodec.benchmarks.provenance import provenance
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("real", nargs="+", type=Path)

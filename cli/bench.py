@@ -50,7 +50,7 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option("--preset", default="echonet_like", show_default=True, help="Kind of simulated clips.")
 @click.option("--ranks", type=_integers, metavar="R,R,...", help="Ranks of the rank axis; default 1,2,4,8,16,32,64.")
 @click.option("--ratios", type=_numbers, metavar="X,X,...",
-              help="Ratios asked of our codec at its best rank; default 100,300,1000,3000.")
+              help="Ratios asked of our codec at its best rank; default 30,60,100,180,300,600,1000,2000,3000.")
 @click.option("--packs", type=_names, metavar="P,P,...",
               help="Decoder packs, by name or folder; default spatial. Networks take long on a CPU.")
 @click.option("--peers", type=_names, metavar="C,C,...",
