@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.errors import ClipError
 
 
@@ -155,5 +156,5 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_rows(rows: Iterable[Row], path: Path) -> None:
-    """Write rows in the order of clip, codec and setting as they came."""
-    path.write_text(header() + "".join(map(to_line, rows)), encoding="utf-8")
+    """Write rows in the order given, replacing a file that is there; whole or not at all."""
+    write_atomic(path, (header() + "".join(map(to_line, rows))).encode(), force=True)

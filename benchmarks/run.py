@@ -103,11 +103,11 @@ def bench(clips: Sequence[str | Path | Source], *, output: str | Path, plan: Pla
     rows = _begin(folder, resume, force)
     run = _Run(plan, folder, rows, failed or _warn, progress or _silent, len(sources), plan.used_device())
     run.measure(sources)
-    wanted = {source.name for source in sources}
     order = {source.name: index for index, source in enumerate(sources)}
-    found = sorted((row for row in run.rows if row.clip in wanted), key=lambda row: order[row.clip])
-    write_rows(found + [row for row in run.rows if row.clip not in wanted], folder / ROWS)
-    return found
+    valid = [row for row in run.rows if run.clip_ids.get(row.clip, row.clip_id) == row.clip_id]
+    valid.sort(key=lambda row: order.get(row.clip, len(order)))
+    write_rows(valid, folder / ROWS)
+    return [row for row in valid if row.clip in order]
 
 
 def _sources(clips: Sequence[str | Path | Source]) -> list[Source]:
@@ -142,7 +142,10 @@ def _silent(fraction: float, label: str) -> None:
 
 @dataclass
 class _Run:
-    """One run over all clips, with what the threads that watch the workers share."""
+    """One run over all clips, with what the threads that watch the workers share.
+
+    `clip_ids` tells the rows of each clip from those of an older clip of the same name, which are dropped at the end.
+    """
 
     plan: Plan
     folder: Path
@@ -154,6 +157,8 @@ class _Run:
     lock: threading.Lock = field(default_factory=threading.Lock)
     processes: set[subprocess.Popen[str]] = field(default_factory=set)
     parts_done: dict[str, float] = field(default_factory=dict)
+    clip_ids: dict[str, str] = field(default_factory=dict)
+    stopping: bool = False
 
     def measure(self, sources: Sequence[Source]) -> None:
         """Watch one worker a clip, `jobs` at a time; whatever ends this ends them too."""
@@ -169,6 +174,8 @@ class _Run:
 
     def _watch(self, source: Source) -> None:
         """Run the worker of one clip and take its lines as they come."""
+        if self.stopping:
+            return
         work = self._work(source)
         with subprocess.Popen([sys.executable, "-P", *WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, env=_environment()) as process:
@@ -181,6 +188,8 @@ class _Run:
         with self.lock:
             self.processes.discard(process)
             self.parts_done[source.name] = 1.0
+            if self.stopping:
+                return
             if stalled:
                 self.failed(source.name, f"stopped: no result for {STALL_SECONDS:.0f} seconds.")
             elif code:
@@ -207,6 +216,7 @@ class _Run:
             message = json.loads(line)
             if "expect" in message:
                 expected = max(message["expect"], 1)
+                self.clip_ids[clip] = message["clip_id"]
                 continue
             count += 1
             with self.lock:
@@ -227,6 +237,7 @@ class _Run:
 
     def _stop_all(self) -> None:
         with self.lock:
+            self.stopping = True
             for process in self.processes:
                 process.kill()
 

@@ -156,9 +156,12 @@ def echonet(root: Path, count: int | None = None) -> list[Source]:
     ClipError
         When the folder is not one of EchoNet-Dynamic.
     """
-    labels = _tracings(root / "VolumeTracings.csv")
-    names = [row["FileName"].removesuffix(".avi") for row in _table(root / "FileList.csv")
-             if row["Split"].strip().upper() == "TEST"]
+    try:
+        labels = _tracings(root / "VolumeTracings.csv")
+        names = [row["FileName"].removesuffix(".avi") for row in _table(root / "FileList.csv")
+                 if row["Split"].strip().upper() == "TEST"]
+    except (KeyError, ValueError) as error:
+        raise ClipError(f"the tables in {root} are not those of EchoNet-Dynamic ({error}).", ECHONET_HINT) from error
     return [Source(name, str(root / "Videos" / f"{name}.avi"), labels=labels.get(name)) for name in names[:count]]
 
 

@@ -2,7 +2,8 @@
 
 python -m lrmcodec.benchmarks.worker
 
-Reads a job as JSON from stdin and writes one JSON object a line: {"expect": n}, then {"row": {...}} or {"failed": ...}.
+Reads a job as JSON from stdin and writes one JSON object a line: {"expect": n, "clip_id": ...}, then {"row": {...}} or
+{"failed": ...} for every setting.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def run(work: Work, emit: Emit) -> None:
     peers = {name: [job for job in jobs if (name, job.setting) not in done] for name, jobs in peers.items()}
     packs = {pack: [ask for ask in work.asks if (OURS + _pack_name(pack), ask.setting) not in done]
              for pack in work.packs}
-    emit({"expect": sum(map(len, peers.values())) + sum(map(len, packs.values()))})
+    emit({"expect": sum(map(len, peers.values())) + sum(map(len, packs.values())),
+          "clip_id": subject.facts["clip_id"]})
     for pack, asks in packs.items():
         _run_pack(subject, work, pack, asks, emit)
     for name, jobs in peers.items():

@@ -109,6 +109,19 @@ def test_what_cannot_be_measured_is_one(run: Run, clips: Path, arguments: tuple[
     assert not (tmp_path / "out").exists()
 
 
+def test_echonet_reads_labels_and_counts_no_false_alarms(run: Run, tmp_path: Path) -> None:
+    made = phantom(60, (32, 32), seed=1)
+    (tmp_path / "Videos").mkdir()
+    write_clip(made.clip, tmp_path / "Videos" / "AB.avi")
+    (tmp_path / "FileList.csv").write_text("FileName,Split\nAB,TEST\n")
+    es, ed = made.es_frames[0], made.ed_frames[0]
+    (tmp_path / "VolumeTracings.csv").write_text(f"FileName,X1,Frame\nAB.avi,1,{es}\nAB.avi,1,{ed}\n")
+    code, out, _ = run("bench", tmp_path, "--set", "echonet", *QUICK, "-o", tmp_path / "out", "--no-report", "--json")
+    assert code == 0
+    ours = [row for row in json.loads(out)["rows"] if row["codec"] == "lrmcodec spatial"]
+    assert all((row["clip"], row["ed_events"], row["ed_false_alarms"]) == ("AB", 1, None) for row in ours)
+
+
 def test_simulated_sets_are_counted_from_the_seed(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("bench", "--set", "simulated", "--count", "2", "--seed", "5", "--packs", "", "--peers", "ffv1",
                        "-o", tmp_path, "--no-report", "--json", "--size", "32x32", "--jobs", "2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -110,12 +111,14 @@ def test_what_is_done_is_not_done_again(results: Any, clips: Path, tmp_path: Pat
     assert all(row.encode_seconds == pytest.approx(times[row.key]) for row in again if row.key in times)
 
 
-def test_rows_of_another_clip_of_the_same_name_do_not_count(clips: Path, tmp_path: Path) -> None:
+def test_rows_of_an_older_clip_of_the_same_name_are_replaced(clips: Path, tmp_path: Path) -> None:
     plan = Plan(packs=(), peers=("ffv1",))
     first = bench([f"x={clips / 'a.npz'}"], output=tmp_path, plan=plan)
-    both = bench([f"x={clips / 'b.npz'}"], output=tmp_path, plan=plan, resume=True)
-    assert len(first) == 1
-    assert len({row.clip_id for row in both}) == len(both) == 2
+    other = bench([f"y={clips / 'b.npz'}"], output=tmp_path, plan=plan, resume=True)
+    second = bench([f"x={clips / 'b.npz'}"], output=tmp_path, plan=plan, resume=True)
+    assert len(first) == len(second) == 1
+    assert first[0].clip_id != second[0].clip_id
+    assert [row.key for row in read_rows(tmp_path / "rows.tsv")] == [second[0].key, other[0].key]
 
 
 def test_results_are_not_overwritten_unasked(results: Any, clips: Path) -> None:
@@ -162,6 +165,37 @@ def test_a_killed_run_goes_on_where_it_stopped(clips: Path, tmp_path: Path) -> N
     assert all(after[key] == seconds for key, seconds in before.items())
 
 
+def alive_in_group(group: int) -> list[str]:
+    """Processes of a group that still run; those that only wait to be reaped do not count."""
+    states = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it may end while we look
+            state, _, its_group, *_ = path.read_text().rpartition(")")[2].split()
+            states += [state] if int(its_group) == group and state != "Z" else []
+    return states
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes the way of Linux")
+def test_ctrl_c_ends_the_workers_and_keeps_the_rows(clips: Path, tmp_path: Path) -> None:
+    table = tmp_path / "rows.tsv"
+    command = [str(Path(sys.executable).parent / "lrmcodec"), "bench", str(clips / "a.npz"), str(clips / "b.npz"),
+               "-o", str(tmp_path), "--peers", "jpeg2000", "--no-report", "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    deadline = time.monotonic() + 60
+    while (not table.exists() or len(table.read_text().splitlines()) < 3) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1] == "interrupted"
+    assert "ended with code" not in err
+    assert len(read_rows(table)) >= 2
+    while alive_in_group(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive_in_group(process.pid)
+
+
 def answers(work: Work) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     worker.run(work, found.append)
@@ -184,7 +218,7 @@ def test_a_missing_encoder_leaves_one_row(clips: Path, tmp_path: Path, monkeypat
     assert (row["codec"], row["setting"], row["size_bytes"]) == ("x264", ALL, None)
     assert row["note"].startswith("not available")
     again = answers(work_on(clips, tmp_path, peers=["x264"], done=[(row["clip_id"], "x264", ALL)]))
-    assert again == [{"expect": 0}]
+    assert again == [{"expect": 0, "clip_id": row["clip_id"]}]
 
 
 def test_a_peer_that_fails_is_reported_and_the_next_one_runs(clips: Path, tmp_path: Path,

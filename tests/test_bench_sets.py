@@ -105,6 +105,12 @@ def test_echonet_uses_the_test_split_and_the_order_of_its_file(echonet: Path) ->
     assert [source.name for source in sets.echonet(echonet, 1)] == ["BBB"]
 
 
+def test_other_tables_are_no_echonet(echonet: Path) -> None:
+    (echonet / "FileList.csv").write_text("name,set\na,test\n")
+    with pytest.raises(ClipError, match="not those of EchoNet"):
+        sets.echonet(echonet)
+
+
 def test_another_folder_is_no_echonet(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match="VolumeTracings"):
         sets.echonet(tmp_path)
