@@ -106,7 +106,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     seed : int
         Of whatever the fit draws at random.
     phase : bool
-        Store the direction of the cardiac phase, up to 11 bytes a segment, where something beats in the clip.
+        Store the direction of the cardiac phase, up to 7 bytes a segment, where a heart is seen to beat in the clip.
     progress : callable, optional
         Called with (fraction, label).
 
@@ -235,7 +235,7 @@ def _code_segment(decoder: Decoder, fitted: FittedSegment, target: Target, rank:
         tries += 1
         progress(FIT_SHARE + (1 - FIT_SHARE) * min(tries / USUAL_TRIES, 0.97), f"coding at rank {setting.rank}")
         components = dict(decoder.code(fitted, setting.rank, setting.q, final=setting.final))
-        weights = weight_count(setting.rank, sum(map(len, components.values()))) if cavity is not None else 0
+        weights = weight_count(setting.rank) if cavity is not None else 0
         if weights:
             components[Component.PHASE] = bytes(1 + weights)  # its room; `_with_phase` fills it
         return Trial(setting, components, lambda: _measure(decoder, fitted.frames, size, setting, components))

@@ -36,12 +36,16 @@ SLOW_SHARE = 0.1  # of the power below HIGH_PASS_HZ, above which the slow part i
 PERIODS_S = (0.27, 1.9)  # 220 to 32 beats a minute
 PROMINENCE = 0.3  # of the signal's range
 SMALLEST_CLIP_S = 0.4
-PLATEAU_S = 0.05  # a top that lasts longer before it falls is a plateau
+ED_LEAD_S = 0.035  # by which the ventricle is fullest before it is seen to contract
+ES_LAG_S = 0.01  # by which the floor is reached after the extrapolated moment
+SEEN = 0.06  # share of a usual fall that must be seen where the clip cuts it off
+RISEN = 0.6  # share of a usual fall by which the signal must have risen before a fall that is cut off
+LEAST_PERIOD = 0.7  # of the period, from one end diastole to one whose fall is cut off
 EDGE = 2  # samples of the even grid at either end that hold no turning point of their own
 LATE_TOP = 0.25  # a later top counts if it is lower by at most this share of the fall
 FALL = (0.05, 0.2)  # depths of the fall from which its beginning is extrapolated
-LIMITS = {True: 0.4, False: 0.6}
-"""Least quality of a cardiac clip: where the encoder found a beating cavity in the pixels, and where it did not."""
+SEEN_LIMIT, UNSEEN_LIMIT = 0.1, 0.6
+"""Least quality of a cardiac clip: where the encoder saw a beating heart, whose rhythm may be irregular, or did not."""
 
 SLOW_S, SLOW_LIMIT = (1.1, 1.4), 0.3
 """Slow motion is breathing or a moving probe more often than a heart: between these periods the limit grows by 0.3."""
@@ -169,7 +173,7 @@ def phase_of(signal: Array, times_s: Array, fps: float, *, confidence: float | N
     even_s = even_times(times_s)
     even = clean(signal, times_s, even_s)
     quality, period_s = periodicity(even, even_s)
-    is_heart = quality >= least_quality(LIMITS[confidence is not None], period_s)
+    is_heart = quality >= (least_quality(period_s) if confidence is None else SEEN_LIMIT)
     if is_heart and confidence is None and is_upside_down(even, even_s, period_s):
         even = -even
     shown = np.interp(times_s, even_s, even)
@@ -258,31 +262,37 @@ def periodicity(even: Array, even_s: Array) -> tuple[float, float]:
     return float(np.clip(heights[best], 0, 1)), float(lags[best] * step_s)
 
 
-def least_quality(limit: float, period_s: float) -> float:
-    """Quality from which motion of a period counts as a heart's; `limit` holds for periods up to 1.1 s."""
+def least_quality(period_s: float) -> float:
+    """Quality from which motion of a period counts as a heart's where none was seen: more for slow motion."""
     slow = (period_s - SLOW_S[0]) / (SLOW_S[1] - SLOW_S[0])
-    return limit + SLOW_LIMIT * min(max(slow, 0.0), 1.0)
+    return UNSEEN_LIMIT + SLOW_LIMIT * min(max(slow, 0.0), 1.0)
 
 
 def find_events(even: Array, even_s: Array, period_s: float) -> tuple[list[float], list[float]]:
-    """Times of end diastole and of end systole in seconds, taking turns."""
-    step_s = even_s[1] - even_s[0]
-    turns = turning_points(even, PROMINENCE, round(0.2 * period_s / step_s))
-    ed, es = [], []
-    for index, (at, is_top) in enumerate(turns):
-        if is_top:
-            start_s = _contraction(even, even_s, turns, index)
-            ed += [start_s] if start_s < even_s[-EDGE] else []
-        else:
-            es.append(_vertex(even, even_s, at))
+    """Times of end diastole and of end systole in seconds: where each fall of the signal begins and where it ends.
+
+    Of a fall that the clip cuts off, the end counts if the last part of the fall is seen, and the beginning if the
+    first part is.
+    """
+    turns = turning_points(even, PROMINENCE, round(0.2 * period_s / (even_s[1] - even_s[0])))
+    falls = [(a, b) for (a, is_top), (b, _) in pairwise(turns) if is_top]
+    usual = float(np.median([even[a] - even[b] for a, b in falls])) if falls else 1.0
+    inner = range(EDGE, len(even) - EDGE)
+    tops = [even[a] for a, _ in falls if a in inner]
+    ed = [_beginning(even, even_s, a, b) for a, b in falls if a in inner or (tops and even[a] > np.median(tops))]
+    es = [_end(even, even_s, a, b) for a, b in falls if b in inner]
+    if turns and not turns[0][1]:
+        es = _cut_end(even, even_s, turns[0][0], usual) + es
+    if turns and not turns[-1][1]:
+        ed += _cut_beginning(even, even_s, turns[-1][0], usual, ed[-1] + LEAST_PERIOD * period_s if ed else 0.0)
     return ed, es
 
 
 def turning_points(even: Array, prominence: float, apart: int) -> list[tuple[int, bool]]:
     """Tops (True) and valleys of a signal, taking turns, each at least `prominence` from its neighbors.
 
-    The running extreme becomes a turning point once the signal has come back from it by the prominence. Extremes on
-    the clip's edge count only when they go beyond the others': what is cut off may go further.
+    The running extreme becomes a turning point once the signal has come back from it by the prominence; the last one,
+    from which it has not come back, counts too.
     """
     turns: list[tuple[int, bool]] = []
     high = low = 0
@@ -300,9 +310,9 @@ def turning_points(even: Array, prominence: float, apart: int) -> list[tuple[int
             high = index
         elif rising is True:
             low = index
-    if rising is not None:
-        turns.append((high, True) if rising else (low, False))
-    return [turn for turn in _merge(turns, even, apart) if _is_inside(even, *turn, turns)]
+    if rising is False:
+        turns.append((low, False))
+    return _merge(turns, even, apart)
 
 
 def _merge(turns: list[tuple[int, bool]], even: Array, apart: int) -> list[tuple[int, bool]]:
@@ -318,17 +328,6 @@ def _merge(turns: list[tuple[int, bool]], even: Array, apart: int) -> list[tuple
     return turns
 
 
-def _is_inside(even: Array, at: int, is_top: bool, turns: Sequence[tuple[int, bool]]) -> bool:
-    """Whether an extreme is one of the heart and not of the clip's edge."""
-    if EDGE <= at < len(even) - EDGE:
-        return True
-    others = [even[other] for other, kind in turns if kind == is_top and EDGE <= other < len(even) - EDGE]
-    if not others:
-        return False
-    beyond = (even[at] - np.median(others)) * (1 if is_top else -1)
-    return bool(beyond > 0)
-
-
 def _vertex(even: Array, even_s: Array, at: int) -> float:
     """Time of an extreme between samples, by a parabola through it and its neighbors."""
     if not 0 < at < len(even) - 1:
@@ -339,22 +338,19 @@ def _vertex(even: Array, even_s: Array, at: int) -> float:
     return float(even_s[at] + shift * (even_s[1] - even_s[0]))
 
 
-def _contraction(even: Array, even_s: Array, turns: Sequence[tuple[int, bool]], index: int) -> float:
-    """Time at which contraction begins: the last moment on top `index` of `turns` before the fall to the valley.
+def _beginning(even: Array, even_s: Array, top: int, valley: int) -> float:
+    """Time at which contraction begins: the last moment on a top before the fall to the valley.
 
     The fall begins like a parabola, d = k (t - t0)^2; from the times at which it is 5 % and 20 % deep follows t0. On a
     sharp top that is the top itself, behind a plateau its end (the R wave's place). Of two tops nearly as high,
     of early filling and of the atria, the later one counts.
     """
-    top = turns[index][0]
-    stop = turns[index + 1][0] if index + 1 < len(turns) else len(even) - 1
-    other = turns[index + 1 if index + 1 < len(turns) else index - 1][0] if len(turns) > 1 else stop
-    swing = max(even[top] - even[other], 1e-12)
-    inner = even[top + 1:stop]
-    later = np.flatnonzero((inner > even[top:stop - 1]) & (inner >= even[top + 2:stop + 1])
+    swing = max(even[top] - even[valley], 1e-12)
+    inner = even[top + 1:valley]
+    later = np.flatnonzero((inner > even[top:valley - 1]) & (inner >= even[top + 2:valley + 1])
                            & (inner > even[top] - LATE_TOP * swing))
     top += int(later[-1]) + 1 if len(later) else 0
-    depth = np.maximum(even[top] - even[top:stop + 1], 0) / swing
+    depth = np.maximum(even[top] - even[top:valley + 1], 0) / swing
     vertex = _vertex(even, even_s, top)
     steps = [int(np.flatnonzero(depth <= level)[-1]) for level in FALL]
     if steps[1] + 1 >= len(depth):  # the clip ends before
@@ -362,7 +358,40 @@ def _contraction(even: Array, even_s: Array, turns: Sequence[tuple[int, bool]], 
     shallow, deep = (step + (level - depth[step]) / (depth[step + 1] - depth[step])
                      for step, level in zip(steps, FALL, strict=True))
     start_s = float(even_s[top] + (2 * shallow - deep) * (even_s[1] - even_s[0]))
-    return start_s if start_s > vertex + PLATEAU_S else vertex
+    return max(vertex, start_s - ED_LEAD_S)
+
+
+def _end(even: Array, even_s: Array, top: int, valley: int) -> float:
+    """Time at which contraction ends: where the fall reaches the valley's floor, extrapolated like its beginning.
+
+    While the ventricle relaxes the floor stays flat; its middle would be late.
+    """
+    swing = max(even[top] - even[valley], 1e-12)
+    left = np.maximum(even[top:valley + 1] - even[valley], 0) / swing
+    vertex = _vertex(even, even_s, valley)
+    steps = [int(np.flatnonzero(left > level)[-1]) if (left > level).any() else 0 for level in FALL]
+    shallow, deep = (step + (left[step] - level) / max(left[step] - left[step + 1], 1e-12)
+                     for step, level in zip(steps, FALL, strict=True))
+    return min(vertex, float(even_s[top] + (2 * shallow - deep) * (even_s[1] - even_s[0])) + ES_LAG_S)
+
+
+def _cut_end(even: Array, even_s: Array, valley: int, usual: float) -> list[float]:
+    """End of a fall whose beginning lies before the clip, if enough of the fall is seen."""
+    top = int(np.argmax(even[:valley + 1]))
+    if even[top] - even[valley] < SEEN * usual or valley < EDGE:
+        return []
+    return [max(_end(even, even_s, top, valley), float(even_s[0]))]
+
+
+def _cut_beginning(even: Array, even_s: Array, valley: int, usual: float, least_s: float) -> list[float]:
+    """Beginning of a fall whose end lies behind the clip, if enough of the fall is seen and it is time for one."""
+    top = valley + int(np.argmax(even[valley:]))
+    fallen = even[top] - even[top:].min()
+    if even[top] - even[valley] < RISEN * usual or fallen < SEEN * usual or top >= len(even) - EDGE:
+        return []
+    last = top + int(np.flatnonzero(even[top:] >= even[top] - SEEN / 2 * usual)[-1])  # behind a plateau, its end
+    start_s = max(float(even_s[top]), float(even_s[last]) - ED_LEAD_S)
+    return [start_s] if start_s >= least_s else []
 
 
 def _correlation(a: Array, b: Array) -> float:
@@ -375,8 +404,8 @@ def is_upside_down(even: Array, even_s: Array, period_s: float) -> bool:
     """Whether the signal falls more slowly than it rises: contraction is usually the shorter part of a beat."""
     turns = turning_points(even, PROMINENCE, round(0.2 * period_s / (even_s[1] - even_s[0])))
     spans: dict[bool, list[float]] = {True: [], False: []}
-    for index, ((a, is_top), (b, _)) in enumerate(pairwise(turns)):
-        start_s = _contraction(even, even_s, turns, index) if is_top else float(even_s[a])
+    for (a, is_top), (b, _) in pairwise(turns):
+        start_s = _beginning(even, even_s, a, b) if is_top else float(even_s[a])
         spans[is_top].append(float(even_s[b]) - start_s)
     return bool(spans[True] and spans[False] and np.median(spans[True]) > np.median(spans[False]))
 

@@ -97,8 +97,8 @@ def test_a_guessed_sign_makes_systole_the_shorter_part() -> None:
         assert np.corrcoef(found.signal, volume_at(times_s))[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("confidence", [None, 1.0])
-@pytest.mark.parametrize("kind", ["noise", "ramp", "flat", "breath"])
+@pytest.mark.parametrize(("kind", "confidence"), [
+    ("noise", None), *((kind, confidence) for kind in ("ramp", "flat", "breath") for confidence in (None, 1.0))])
 def test_what_is_no_heart_has_no_beats(kind: str, confidence: float | None) -> None:
     times_s = times_of(30, 0, 5.0)
     rng = np.random.default_rng(0)
