@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -163,9 +164,8 @@ class _Run:
     def measure(self, sources: Sequence[Source]) -> None:
         """Watch one worker a clip, `jobs` at a time; whatever ends this ends them too."""
         with ThreadPoolExecutor(self.plan.jobs) as pool:
-            futures = [pool.submit(self._watch, source) for source in sources]
             try:
-                for future in as_completed(futures):
+                for future in as_completed([pool.submit(self._watch, source) for source in sources]):
                     future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -174,13 +174,8 @@ class _Run:
 
     def _watch(self, source: Source) -> None:
         """Run the worker of one clip and take its lines as they come."""
-        if self.stopping:
-            return
         work = self._work(source)
-        with subprocess.Popen([sys.executable, "-P", *WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, env=_environment()) as process:
-            with self.lock:
-                self.processes.add(process)
+        with self._started() as process:
             errors = _Tail(process)
             _send(process, work.to_json())
             stalled = self._take_lines(process, source.name)
@@ -195,6 +190,16 @@ class _Run:
             elif code:
                 self.failed(source.name, f"its process ended with code {code}. {errors.last()}".rstrip())
 
+    def _started(self) -> subprocess.Popen[str]:
+        """A worker, in a session of its own so that it can be ended together with the processes that it started."""
+        with self.lock:
+            process = subprocess.Popen([sys.executable, "-P", *WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True, env=_environment(), start_new_session=True)
+            self.processes.add(process)
+            if self.stopping:
+                _end(process)
+        return process
+
     def _work(self, source: Source) -> Work:
         done = [(row.clip_id, row.codec, row.setting) for row in self.rows if row.clip == source.name]
         return Work(source, list(self.plan.packs), list(self.plan.peers), asks(self.plan.ranks, self.plan.ratios),
@@ -208,7 +213,7 @@ class _Run:
         def stop() -> None:
             nonlocal stalled
             stalled = True
-            process.kill()
+            _end(process)
 
         timer = _restarted(None, stop)
         for line in process.stdout:
@@ -239,7 +244,7 @@ class _Run:
         with self.lock:
             self.stopping = True
             for process in self.processes:
-                process.kill()
+                _end(process)
 
 
 class _Tail:
@@ -267,6 +272,15 @@ def _send(process: subprocess.Popen[str], text: str) -> None:
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(text)
         process.stdin.close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Kill a worker with all that it started; a decoding process left alive would hold its pipes open."""
+    if not hasattr(os, "killpg"):
+        process.kill()
+    elif process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _restarted(timer: threading.Timer | None, action: Callable[[], None]) -> threading.Timer:

@@ -143,16 +143,16 @@ def test_no_clip_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on_where_it_stopped(clips: Path, tmp_path: Path) -> None:
-    """Killed outright, the worker with it; then the last line of the table is cut as a crash might."""
+    """Killed outright; its worker ends when nobody listens. Then the last line of the table is cut, as by a crash."""
     table = tmp_path / "rows.tsv"
     command = [str(Path(sys.executable).parent / "lrmcodec"), "bench", str(clips / "a.npz"), str(clips / "b.npz"),
                "-o", str(tmp_path), "--peers", "jpeg,jpeg2000,ffv1", "--ranks", "1,2,4,8", "--ratios", "20,50",
                "--no-report"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while (not table.exists() or len(table.read_text().splitlines()) < 6) and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     with table.open("r+b") as stream:
         stream.truncate(table.stat().st_size - 30)
@@ -165,14 +165,13 @@ def test_a_killed_run_goes_on_where_it_stopped(clips: Path, tmp_path: Path) -> N
     assert all(after[key] == seconds for key, seconds in before.items())
 
 
-def alive_in_group(group: int) -> list[str]:
-    """Processes of a group that still run; those that only wait to be reaped do not count."""
-    states = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+def marked(mark: str) -> list[str]:
+    """Processes that run with a mark in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):  # it may end while we look
-            state, _, its_group, *_ = path.read_text().rpartition(")")[2].split()
-            states += [state] if int(its_group) == group and state != "Z" else []
-    return states
+            found += [path.parent.name] if mark.encode() in path.read_bytes() else []
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes the way of Linux")
@@ -180,20 +179,22 @@ def test_ctrl_c_ends_the_workers_and_keeps_the_rows(clips: Path, tmp_path: Path)
     table = tmp_path / "rows.tsv"
     command = [str(Path(sys.executable).parent / "lrmcodec"), "bench", str(clips / "a.npz"), str(clips / "b.npz"),
                "-o", str(tmp_path), "--peers", "jpeg2000", "--no-report", "--jobs", "2"]
+    mark = f"LRMCODEC_TEST={tmp_path}"
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
+                               env={**os.environ, "LRMCODEC_TEST": str(tmp_path)})
     deadline = time.monotonic() + 60
     while (not table.exists() or len(table.read_text().splitlines()) < 3) and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert len(marked(mark)) >= 3
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err.strip().splitlines()[-1] == "interrupted"
     assert "ended with code" not in err
     assert len(read_rows(table)) >= 2
-    while alive_in_group(process.pid) and time.monotonic() < deadline:
+    while marked(mark) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not alive_in_group(process.pid)
+    assert not marked(mark)
 
 
 def answers(work: Work) -> list[dict[str, Any]]:
