@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.formats.errors import FormatError, LrmError
+from lrmcodec.formats.priority import kept_priority
 from lrmcodec.formats.varint import read_varint, write_varint
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only; the encoder otherwise talks on stderr
@@ -125,6 +126,8 @@ def _encode_page(page: NDArray[np.float32], q: int, ten_bit: bool, preset: int) 
     context.framerate = Fraction(25)
     # one thread count for all: the bytes must not depend on the machine
     context.options = {"preset": str(preset), "svtav1-params": f"avif=1:crf={q / CRF_STEPS:g}:lp=1"}
+    with kept_priority():
+        context.open()
     packets = [*context.encode(_to_frame(page, ten_bit)), *context.encode(None)]
     return _strip(b"".join(bytes(packet) for packet in packets), page.shape)
 
