@@ -15,6 +15,7 @@ from av.codec.codec import UnknownCodecError
 from numpy.typing import NDArray
 
 from lrmcodec.formats.errors import LrmError
+from lrmcodec.formats.priority import kept_priority
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only; the encoder otherwise talks on stderr
 av.logging.set_level(av.logging.PANIC)
@@ -117,6 +118,8 @@ def _encode(frames: Frames, coder: VideoCoder, fps: float, options: Mapping[str,
     rate = Fraction(max(round(fps), 1))
     context.framerate, context.time_base = rate, 1 / rate
     context.options = dict(options)
+    with kept_priority():
+        context.open()
     packets: list[bytes] = []
     for index, frame in enumerate(frames):
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="gray")
