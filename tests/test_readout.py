@@ -22,7 +22,6 @@ from lrmcodec.readout import (
     clean,
     even_times,
     phase_of,
-    principal_signal,
     read_phase,
     smooth,
     turning_points,
@@ -121,7 +120,6 @@ def test_hostile_times_take_bounded_work() -> None:
     times_s = np.concatenate([np.arange(20_000) * 1e-6, [60.0]])
     signal = np.random.default_rng(0).standard_normal(len(times_s))
     assert phase_of(signal, times_s, 50, confidence=None).quality_word == "not cardiac"
-    assert len(principal_signal(signal[:, None], times_s)) == len(times_s)
 
 
 def test_long_clips_are_read_in_linear_time() -> None:
@@ -148,14 +146,6 @@ def test_turning_points_take_turns() -> None:
     turns = turning_points(np.sin(np.linspace(0, 20, 600)) + 0.1 * np.sin(np.linspace(0, 300, 600)), 0.6, 20)
     assert len(turns) >= 5
     assert all(a[1] != b[1] for a, b in pairwise(turns))
-
-
-def test_principal_signal_follows_the_motion() -> None:
-    times_s = times_of(50, 0)
-    rng = np.random.default_rng(1)
-    volume = volume_at(times_s)
-    coeffs = np.outer(volume, [1.0, -0.5, 0.2]) + 0.01 * rng.standard_normal((len(times_s), 3))
-    assert abs(np.corrcoef(principal_signal(coeffs, times_s), volume)[0, 1]) > 0.95
 
 
 # Files
