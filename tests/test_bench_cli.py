@@ -135,7 +135,7 @@ def test_speed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(speed, "LENGTHS", (30,))
     monkeypatch.setattr(speed, "SIDES", (48,))
     monkeypatch.setattr(speed, "RANKS", (2,))
-    code, out, err = run("bench", "--speed", "--repeats", "2", "-o", tmp_path, "--json")
+    code, out, err = run("bench", "--speed", "--repeats", "1", "-o", tmp_path, "--json")
     assert code == 0, err
     found = {row["what"]: row for row in json.loads(out)["speed"]}
     assert found["lrmcodec --help"]["median"] > 0

@@ -24,7 +24,7 @@ from lrmcodec.simulate.phantom import phantom
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VOID = {"meta", "img", "br", "hr", "link"}
-PLAN = Plan(peers=("av1", "ffv1", "lowrank-av1"), ranks=(1, 4), ratios=(30.0, 100.0))
+PLAN = Plan(peers=("av1", "ffv1"), ranks=(1, 4), ratios=(30.0, 100.0))
 
 
 class Page(HTMLParser):
