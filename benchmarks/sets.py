@@ -122,13 +122,13 @@ def _in_folder(folder: Path) -> list[Source]:
 
 
 def _told_apart(sources: Iterable[Source]) -> list[Source]:
-    """Clips of one name get numbers, so that every row is known by its clip."""
+    """Clips of one name get numbers, and blanks are single, so that every row is known by its clip."""
     seen: dict[str, int] = {}
     apart = []
     for source in sources:
-        seen[source.name] = seen.get(source.name, 0) + 1
-        count = seen[source.name]
-        apart.append(source if count == 1 else replace(source, name=f"{source.name}-{count}"))
+        name = " ".join(source.name.split())
+        seen[name] = seen.get(name, 0) + 1
+        apart.append(replace(source, name=name if seen[name] == 1 else f"{name}-{seen[name]}"))
     return apart
 
 

@@ -30,8 +30,8 @@ def test_a_folder_gives_its_clips_in_order(folder: Path) -> None:
 
 
 def test_names_can_be_given_and_are_told_apart(folder: Path) -> None:
-    sources = sets.files([f"x={folder / 'a.npy'}", str(folder / "b.npz"), f"x={folder / 'b.npz'}"])
-    assert [source.name for source in sources] == ["x", "b", "x-2"]
+    sources = sets.files([f"x  y={folder / 'a.npy'}", str(folder / "b.npz"), f"x y={folder / 'b.npz'}"])
+    assert [source.name for source in sources] == ["x y", "b", "x y-2"]
     assert sources[0].path == str(folder / "a.npy")
 
 
