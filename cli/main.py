@@ -27,6 +27,7 @@ from lrmcodec.cli.plot import plot
 from lrmcodec.cli.readout import readout
 from lrmcodec.cli.report import report
 from lrmcodec.cli.simulate import simulate
+from lrmcodec.cli.train import train
 from lrmcodec.cli.verify import verify
 from lrmcodec.cli.walk import walk
 from lrmcodec.formats.errors import LrmError
@@ -53,7 +54,7 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, report, verify, packs, simulate, bench, demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, packs, simulate, train, bench, demo):
     cli.add_command(command)
 
 

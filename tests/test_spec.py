@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from lrmcodec import quantize, readout
-from lrmcodec.decoders import siren
+from lrmcodec.decoders import autoencoder, grid_siren, siren
 from lrmcodec.formats import container, entropy, picture, time_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
 from lrmcodec.formats.entropy import encode_ints
@@ -59,7 +59,8 @@ def test_component_ids_are_frozen() -> None:
 
 def test_constants_equal_the_code() -> None:
     modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Pictures": picture,
-               "Coefficients": quantize, "siren": siren, "Phase": readout}
+               "Coefficients": quantize, "siren": siren, "grid-siren": grid_siren, "autoencoder": autoencoder,
+               "Phase": readout}
     rows = table("Constants")
     steps = {row["name"]: float(row["value"]) for row in rows if row["used in"] == "Coefficients"}
     for row in rows:

@@ -12,6 +12,8 @@ from lrmcodec.formats.pack import CARD, Pack, load_pack
 
 SIREN_ID = 1
 SPATIAL_ID = 2
+GRID_SIREN_ID = 3
+AUTOENCODER_ID = 4
 DEFAULT_PACK = "spatial"
 PACK_FOLDER = Path(__file__).resolve().parent.parent / "packs"
 
@@ -32,7 +34,15 @@ def make_decoder(pack: Pack, device: str = "auto") -> Decoder:
         from lrmcodec.decoders.siren import SirenDecoder
 
         return SirenDecoder.from_pack(pack, device)
-    raise PackError(f"pack '{pack.name}' has architecture {pack.arch_id}, known are {SIREN_ID} and {SPATIAL_ID}.",
+    if pack.arch_id == GRID_SIREN_ID:
+        from lrmcodec.decoders.grid_siren import GridSirenDecoder
+
+        return GridSirenDecoder.from_pack(pack, device)
+    if pack.arch_id == AUTOENCODER_ID:
+        from lrmcodec.decoders.autoencoder import AutoencoderDecoder
+
+        return AutoencoderDecoder.from_pack(pack, device)
+    raise PackError(f"pack '{pack.name}' has architecture {pack.arch_id}, known are {SIREN_ID} to {AUTOENCODER_ID}.",
                     "Use a newer lrmcodec.")
 
 

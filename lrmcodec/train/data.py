@@ -1,4 +1,4 @@
-"""Training clips: simulated hearts and real lung clips, split by patient.
+"""Sources of training clips: EchoNet-Dynamic, folders of videos, lung clips split by patient, simulated hearts.
 
 Every clip is brought to the same size and the same number of frames, so that a pool of clips is one array.
 """
@@ -6,7 +6,8 @@ Every clip is brought to the same size and the same number of frames, so that a 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -14,15 +15,115 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lrmcodec.simulate.phantom import random_phantom
+from lrmcodec.formats.errors import ClipError
+from lrmcodec.simulate import simulate
+from lrmcodec.train.pool import Pool, cached, make_pool
+from lrmcodec.train.recipe import Data
 
 Frames = NDArray[np.uint8]
 
 LUNG_TEST_PATIENTS = frozenset({4, 116, 118, 119})
 """Patients of the lung collection that no decoder of this project is trained on: 10 clips, both probes."""
 
-PHANTOM_TEST_SEED = 1_000_000
-"""Seeds from here on are for tests; training draws below."""
+TEST_SEED = 1_000_000
+"""Seeds of simulated clips from here on are for tests; training draws below."""
+
+SPAN_FRAMES, SPANS = 64, 2
+"""A video gives pieces from its first spans: a second or two each."""
+
+VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".mpeg", ".mpg"})
+FILE_COLUMNS = ("FileName", "Split")
+
+
+@dataclass(frozen=True)
+class EchoClip:
+    """One clip of EchoNet-Dynamic.
+
+    Attributes
+    ----------
+    name : str
+        Without suffix.
+    path : Path
+    split : str
+        "TRAIN", "VAL" or "TEST".
+    ejection_fraction : float or None
+        In percent.
+    traced_frames : tuple of int
+        Frames with a tracing, in the order of the file.
+    """
+
+    name: str
+    path: Path
+    split: str
+    ejection_fraction: float | None
+    traced_frames: tuple[int, ...]
+
+
+class EchoNetDynamic:
+    """The EchoNet-Dynamic data set (Ouyang et al. 2020) as it is distributed.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with `FileList.csv`, `Videos/` and, optionally, `VolumeTracings.csv`. Names may stand in either table
+        with or without `.avi`.
+
+    Attributes
+    ----------
+    clips : list of EchoClip
+        Those whose video is there.
+    missing : list of str
+        Names that `FileList.csv` lists and `Videos/` lacks.
+
+    Raises
+    ------
+    ClipError
+        When `FileList.csv` is missing or has no columns FileName and Split.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        traced = self._traced_frames()
+        self.clips: list[EchoClip] = []
+        self.missing: list[str] = []
+        for row in _read_table(self.root / "FileList.csv", FILE_COLUMNS):
+            name = _stem(row["FileName"])
+            path = self.root / "Videos" / f"{name}.avi"
+            if path.is_file():
+                self.clips.append(EchoClip(name, path, row["Split"].strip().upper(), _number(row.get("EF")),
+                                           traced.get(name, ())))
+            else:
+                self.missing.append(name)
+
+    def split(self, name: str) -> list[EchoClip]:
+        """Clips of the split "TRAIN", "VAL" or "TEST"."""
+        return [clip for clip in self.clips if clip.split == name.upper()]
+
+    def _traced_frames(self) -> dict[str, tuple[int, ...]]:
+        path = self.root / "VolumeTracings.csv"
+        frames: dict[str, dict[int, None]] = {}
+        if path.is_file():
+            for row in _read_table(path, ("FileName", "Frame")):
+                number = _number(row["Frame"])
+                if number is not None:
+                    frames.setdefault(_stem(row["FileName"]), {})[int(number)] = None
+        return {name: tuple(found) for name, found in frames.items()}
+
+
+class VideoFolder:
+    """All videos under a folder, by path; `paths` lists them.
+
+    Raises
+    ------
+    ClipError
+        When there is no such folder or no video in it.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.paths = sorted(path for path in self.root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+        if not self.paths:
+            raise ClipError(f"{root} holds no videos.", f"Known are {', '.join(sorted(VIDEO_SUFFIXES))}.")
 
 
 def lung_files(folder: Path, test: bool = False) -> list[Path]:
@@ -35,8 +136,7 @@ def lung_files(folder: Path, test: bool = False) -> list[Path]:
     test : bool
         Which side of the split.
     """
-    with (folder / "ATTRIBUTION.csv").open(newline="") as table:
-        rows = list(csv.DictReader(table))
+    rows = _read_table(folder / "ATTRIBUTION.csv", ("file", "patient"))
     return [folder / row["file"] for row in rows
             if (int(float(row["patient"])) in LUNG_TEST_PATIENTS) == test]
 
@@ -63,17 +163,103 @@ def pick_frames(frames: Frames, count: int) -> Frames:
     return np.asarray(frames[np.linspace(0, len(frames) - 1, count).round().astype(np.intp)])
 
 
-def phantom_clip(seed: int, size: tuple[int, int], count: int) -> Frames:
-    """Every second of 2 * `count` frames of a random phantom, so that about a beat is seen."""
-    return random_phantom(seed, frame_count=2 * count, size=size).clip.frames[::2]
-
-
-def lung_clips(files: Iterable[Path], size: tuple[int, int], count: int, span: int = 64) -> list[Frames]:
-    """Pieces of `count` frames from the first two spans of `span` frames of each file, and their mirror images."""
+def video_clips(files: Iterable[Path], size: tuple[int, int], count: int, mirror: bool = False) -> list[Frames]:
+    """Pieces of `count` frames from the first spans of each video, and with `mirror` their mirror images."""
     clips = []
     for path in files:
-        frames = resize_area(read_gray(path, 2 * span), size)
-        for start in range(0, max(len(frames) - span // 2, 1), span):
-            piece = pick_frames(frames[start:start + span], count)
-            clips += [piece, piece[:, :, ::-1]]
+        frames = resize_area(read_gray(path, SPANS * SPAN_FRAMES), size)
+        for start in range(0, max(len(frames) - SPAN_FRAMES // 2, 1), SPAN_FRAMES):
+            piece = pick_frames(frames[start:start + SPAN_FRAMES], count)
+            clips += [piece, piece[:, :, ::-1]] if mirror else [piece]
     return clips
+
+
+def simulated_clips(preset: str, first_seed: int, clip_count: int, frame_count: int, size: tuple[int, int],
+                    fps: float, device: str = "cpu") -> list[Frames]:
+    """Simulated clips of consecutive seeds."""
+    return [simulate(preset, seed, frame_count=frame_count, size=size, fps=fps, device=device).clip.frames
+            for seed in range(first_seed, first_seed + clip_count)]
+
+
+def training_pool(data: Data, cache: Path | None = None, device: str = "cpu") -> Pool:
+    """Pool of all sources that a recipe names.
+
+    Parameters
+    ----------
+    data : Data
+    cache : Path, optional
+        Folder that keeps the clips made, since simulating and reading take minutes.
+    device : str
+        Where to simulate.
+
+    Raises
+    ------
+    ClipError
+        When no source gives a clip.
+    """
+    size, count = (data.size, data.size), data.frames
+    sources: dict[str, Sequence[Frames]] = {}
+    if data.simulated:
+        key = {"preset": data.preset, "clips": data.simulated, "frames": count, "size": data.size, "fps": data.fps,
+               "device": device}
+        sources["simulated"] = cached(cache, key, lambda: simulated_clips(
+            data.preset, 0, data.simulated, count, size, data.fps, device))
+    if data.echonet:
+        files = [clip.path for clip in EchoNetDynamic(data.echonet).split("TRAIN")]
+        sources["echonet"] = _cached_videos(cache, files, size, count, mirror=False)
+    if data.lung:
+        sources["lung"] = _cached_videos(cache, lung_files(Path(data.lung)), size, count, mirror=True)
+    if data.videos:
+        sources["videos"] = _cached_videos(cache, VideoFolder(data.videos).paths, size, count, mirror=False)
+    if not any(len(clips) for clips in sources.values()):
+        raise ClipError("the recipe names no clips to train on.", "Set 'simulated', or name a folder with --data.")
+    return make_pool(sources)
+
+
+def held_out(data: Data, clip_count: int = 2) -> dict[str, list[Frames]]:
+    """A few clips of each source that training never sees, for measuring on the way."""
+    size, count = (data.size, data.size), data.frames
+    clips: dict[str, list[Frames]] = {}
+    if data.simulated:
+        clips["simulated"] = simulated_clips(data.preset, TEST_SEED, clip_count, count, size, data.fps)
+    if data.echonet:
+        files = [clip.path for clip in EchoNetDynamic(data.echonet).split("VAL")[:clip_count]]
+        clips["echonet"] = video_clips(files, size, count)
+    if data.lung:
+        files = lung_files(Path(data.lung), test=True)
+        clips["lung"] = video_clips(files[::max(1, len(files) // clip_count)][:clip_count], size, count)[:clip_count]
+    return clips
+
+
+def _cached_videos(cache: Path | None, files: Sequence[Path], size: tuple[int, int], count: int,
+                   mirror: bool) -> Sequence[Frames]:
+    """Pieces of videos, from the cache as long as names and lengths of the files stay."""
+    key = {"files": [(path.name, path.stat().st_size) for path in files], "size": size, "frames": count,
+           "mirror": mirror}
+    return cached(cache, key, lambda: video_clips(files, size, count, mirror)) if files else []
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file that has at least `columns`."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except OSError as error:
+        raise ClipError(f"{path} cannot be read ({error.strerror}).", "Give the folder that holds it.") from error
+    lacking = [column for column in columns if column not in (reader.fieldnames or ())]
+    if lacking:
+        raise ClipError(f"{path} has no column '{lacking[0]}'.", f"Needed are {', '.join(columns)}.")
+    return rows
+
+
+def _stem(name: str) -> str:
+    name = name.strip()
+    return name[:-4] if name.lower().endswith(".avi") else name
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,226 @@
+"""The paper's shared SIREN with its modulation vector laid out as a grid (decoder architecture 3).
+
+    pixel p --> f_theta(p; z_t) --> gray level of frame t at p,   z_t = mean + v + B phi_t
+
+theta (the network), mean and B belong to the pack and serve every clip; a file carries v and phi. One architecture
+serves four latent structures: LRM-Functa (v and B act on the same channels), VidFuncta (on channels of their own), and
+the framewise MedFuncta and COIN++ (no v at all). Paper symbols: v is `latent` (d,), mean included, B is `basis`
+(d, r_max) of which rank r uses the first r columns, phi is `coeffs` (T, r), k is `rank`, z_t is the `modulation` of
+frame t.
+
+A pack's tensors, float16 or float32: those of `GridSiren`; `basis`; `mean`, `latent_std` (d,) and `coeff_std` (r_max,),
+mean and standard deviations over training clips; `latent_gain` (C_v,) and `coeff_scale` (r_max,), the root of the
+summed squared changes of pixels for a unit change of a latent value, and of the mean one for a coefficient; and
+`encoder.*`, which only encoders need.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lrmcodec.decoders.amortized import CoeffEncoder, shrink
+from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
+from lrmcodec.decoders.grid_network import GridShape, GridSiren
+from lrmcodec.decoders.siren import PackLike, pixel_grid
+from lrmcodec.formats.container import Component
+from lrmcodec.formats.entropy import decode_ints, encode_ints
+from lrmcodec.formats.errors import FormatError, PackError
+from lrmcodec.grid_fit import GridModel, fit_clip, normal_equations, truncate_coeffs
+from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
+
+LATENT_FACTOR, COEFF_FACTOR = 2.0, 2.0
+"""Steps at index q are this much coarser than equal slopes with a picture at q. Frozen: files depend on it."""
+
+MAX_LEVEL = 1 << 20
+RENDER_PIXELS = 1 << 14
+DAMAGED = "The file is damaged; get another copy."
+
+
+class GridSirenDecoder:
+    """Shared grid-modulated SIREN; implements `decoders.base.Decoder`.
+
+    Parameters
+    ----------
+    shape : GridShape
+    tensors : mapping of str to ndarray
+        The pack's tensors, shapes verified.
+    device : torch.device
+    """
+
+    arch_id = 3
+    min_q = 0
+
+    def __init__(self, shape: GridShape, tensors: Mapping[str, NDArray[np.float32]], device: torch.device) -> None:
+        self.device, self.shape = device, shape
+        self._net = GridSiren(shape).requires_grad_(False)
+        self._net.load_state_dict({name: torch.from_numpy(tensors[name].copy()) for name in self._net.state_dict()})
+        self._net.to(device)
+        self._mean = tensors["mean"]
+        self._latent_gain = tensors["latent_gain"].astype(np.float64)
+        self._coeff_scale = tensors["coeff_scale"].astype(np.float64)
+        basis, mean, std, coeff_std = (torch.from_numpy(tensors[name].copy()).to(device)
+                                       for name in ("basis", "mean", "latent_std", "coeff_std"))
+        self._model = GridModel(self._net, basis, mean, std, coeff_std)
+        self._encoder = _encoder(shape, tensors).to(device)
+
+    @classmethod
+    def from_pack(cls, pack: PackLike, device: str = "auto") -> GridSirenDecoder:
+        """Build the decoder of a pack on 'cpu', 'cuda' or, for 'auto', the best there is.
+
+        Raises
+        ------
+        PackError
+            When hyper-parameters or tensors are missing or do not fit together.
+        """
+        card, name = pack.card["architecture"], str(pack.card.get("name"))
+        try:
+            shape = GridShape(**{key: card[key] for key in GridShape.__dataclass_fields__})
+        except (KeyError, TypeError) as error:
+            raise PackError(f"the card of pack '{name}' lacks the hyper-parameter {error}.",
+                            "Install the pack again.") from error
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(shape, checked(pack.tensors(), needed_tensors(shape), name), torch.device(device))
+
+    def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
+        """At most the pack's rank; where a latent takes one, one less than the frames."""
+        return max(0, min(self.shape.max_rank, frame_count - (1 if self.shape.latent_channels else 0)))
+
+    def fit(self, frames: NDArray[np.uint8], max_rank: int, seed: int, progress: Progress) -> FittedSegment:
+        """Fit latent and coefficients of frames (T, H, W), starting where the encoder points."""
+        flat = torch.from_numpy(np.array(frames).reshape(len(frames), -1)).to(self.device)
+        coords = pixel_grid((frames.shape[1], frames.shape[2]), self.device)
+        model = self._model.to_rank(max_rank)
+        start = self._model.mean, self._guess(frames)[:, :max_rank]
+        latent, coeffs = fit_clip(model, flat, coords, start, seed, progress)
+        normal = normal_equations(model, flat, coords, latent, coeffs, seed)
+        return FittedSegment(latent.cpu().numpy(), None, coeffs.cpu().double().numpy(), frames, {"normal": normal})
+
+    @torch.no_grad()
+    def _guess(self, frames: NDArray[np.uint8]) -> Tensor:
+        """Coefficients (T, r_max) by the encoder."""
+        parts = [shrink(torch.from_numpy(np.array(frames[start:start + 64])).to(self.device))
+                 for start in range(0, len(frames), 64)]
+        small = torch.cat(parts)
+        out: Tensor = self._encoder(small, small.mean(0, keepdim=True).expand_as(small))
+        return out
+
+    def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
+        """Quantize and code the latent, adjust the coefficients to the rank, code them."""
+        size = (fitted.frames.shape[1], fitted.frames.shape[2])
+        components: dict[int, bytes] = {}
+        if self.shape.latent_channels:
+            components[Component.LATENT] = encode_ints(self._levels(fitted.latent, size, q), thorough=final)
+        coeffs = truncate_coeffs(fitted.extra["normal"], fitted.coeffs, rank)
+        payload = code_coeffs(coeffs, self._coeff_steps(len(coeffs), size, rank, q), thorough=final)
+        return {**components, **({Component.COEFFS: payload} if payload else {})}
+
+    def restore(self, components: Components, frame_count: int, size: tuple[int, int],
+                rank: int, q: float) -> RestoredSegment:
+        """Decode latent and coefficients; see `decoders.base.Decoder`."""
+        if rank > self.shape.max_rank:
+            raise FormatError(f"the segment has rank {rank}, its decoder pack at most {self.shape.max_rank}.", DAMAGED)
+        if (Component.LATENT in components) != (self.shape.latent_channels > 0):
+            found = "has" if Component.LATENT in components else "lacks"
+            raise FormatError(f"the segment {found} a latent against its decoder pack's structure.", DAMAGED)
+        latent = self._mean
+        if self.shape.latent_channels:
+            rows = self.shape.latent_channels, self.shape.node_count
+            latent = self._dequantize(decode_ints(components[Component.LATENT], rows), size, q)
+        coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count,
+                                self._coeff_steps(frame_count, size, rank, q))
+        return RestoredSegment(latent, None, coeffs, size)
+
+    @torch.inference_mode()
+    def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
+               size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+        """Frames (n, H, W) in [0, 1]; any `size`, since the network is a function of continuous coordinates."""
+        size = size or segment.size
+        coords = pixel_grid(size, self.device)
+        phi = torch.from_numpy(coeffs.astype(np.float32)).to(self.device)
+        latent = torch.from_numpy(segment.latent.copy()).to(self.device)
+        modulations = latent + phi @ self._model.basis[:, :coeffs.shape[1]].T
+        out = torch.empty(len(coeffs), len(coords))
+        for row in range(len(coeffs)):
+            for start in range(0, len(coords), RENDER_PIXELS):
+                part = slice(start, start + RENDER_PIXELS)
+                gray = self._net(coords[None, part], modulations[row:row + 1])[0]
+                out[row, part] = gray.nan_to_num(0.0).clamp(0.0, 1.0)
+        return out.view(-1, *size).numpy()
+
+    def _levels(self, latent: NDArray[np.float32], size: tuple[int, int], q: float) -> NDArray[np.int32]:
+        """Quantized cosine transform of v, (C_v, g * g)."""
+        from scipy.fft import dctn
+
+        grid = self.shape.grid
+        planes = (latent - self._mean).astype(np.float64)[:self.shape.latent_size].reshape(-1, grid, grid)
+        waves = dctn(planes, axes=(1, 2), norm="ortho").reshape(len(planes), -1)[:, frequency_order(grid)]
+        levels = waves / self._latent_steps(size, q)[:, None]
+        levels = np.sign(levels) * np.floor(np.abs(levels) + ROUNDING)
+        return np.asarray(np.clip(levels, -MAX_LEVEL, MAX_LEVEL), dtype=np.int32)
+
+    def _dequantize(self, levels: NDArray[np.int32], size: tuple[int, int], q: float) -> NDArray[np.float32]:
+        """Undo `_levels`: mean + v (d,)."""
+        from scipy.fft import idctn
+
+        grid = self.shape.grid
+        waves = np.zeros((self.shape.latent_channels, grid * grid))
+        waves[:, frequency_order(grid)] = levels * self._latent_steps(size, q)[:, None]
+        planes = idctn(waves.reshape(-1, grid, grid), axes=(1, 2), norm="ortho")
+        latent = self._mean.astype(np.float64)
+        latent[:self.shape.latent_size] += planes.reshape(-1)
+        return latent.astype(np.float32)
+
+    def _latent_steps(self, size: tuple[int, int], q: float) -> NDArray[np.float64]:
+        """Steps (C_v,) by equal slopes: one of the latent's values moves its pixels as one of a picture does."""
+        return np.asarray(LATENT_FACTOR * pixel_step(q) / (math.sqrt(size[0] * size[1]) * self._latent_gain))
+
+    def _coeff_steps(self, frame_count: int, size: tuple[int, int], rank: int, q: float) -> NDArray[np.float64]:
+        """Steps (r,) by equal slopes: an error in a coefficient counts in one of T frames, in all of them alone."""
+        shared = frame_count if self.shape.latent_channels else 1
+        step = COEFF_FACTOR * pixel_step(q) * math.sqrt(shared / (size[0] * size[1]))
+        return np.asarray(step / self._coeff_scale[:rank])
+
+
+ROUNDING = 0.4
+"""Share of a step from which a magnitude of the latent rounds up."""
+
+
+def frequency_order(grid: int) -> NDArray[np.intp]:
+    """Positions i * grid + j of a transformed plane, by i^2 + j^2 and then by themselves."""
+    down, right = np.divmod(np.arange(grid * grid), grid)
+    return np.argsort(down**2 + right**2, kind="stable")
+
+
+def needed_tensors(shape: GridShape) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a pack's tensors."""
+    d, r = shape.modulation_size, shape.max_rank
+    encoder = CoeffEncoder(r, framewise=not shape.latent_channels).state_dict()
+    return {**{key: tuple(value.shape) for key, value in GridSiren(shape).state_dict().items()},
+            "basis": (d, r), "mean": (d,), "latent_std": (d,), "coeff_std": (r,),
+            "latent_gain": (shape.latent_channels,), "coeff_scale": (r,),
+            **{f"encoder.{key}": tuple(value.shape) for key, value in encoder.items()}}
+
+
+def checked(tensors: Mapping[str, NDArray[Any]], needed: Mapping[str, tuple[int, ...]],
+            name: str) -> dict[str, NDArray[np.float32]]:
+    """Tensors of a pack as float32; PackError where one is missing or has another shape."""
+    for key, expected in needed.items():
+        if key not in tensors or tensors[key].shape != expected:
+            found = tensors[key].shape if key in tensors else "none"
+            raise PackError(f"tensor '{key}' of pack '{name}' should have shape {expected}, found {found}.",
+                            "Install the pack again.")
+    return {key: tensors[key].astype(np.float32) for key in needed}
+
+
+def _encoder(shape: GridShape, tensors: Mapping[str, NDArray[np.float32]]) -> CoeffEncoder:
+    encoder = CoeffEncoder(shape.max_rank, framewise=not shape.latent_channels).requires_grad_(False)
+    encoder.load_state_dict({key: torch.from_numpy(tensors[f"encoder.{key}"].copy()) for key in encoder.state_dict()})
+    return encoder

@@ -1,0 +1,252 @@
+"""Training of the shared `GridSiren` with one of the paper's latent structures.
+
+    low-rank    z_t = v + B phi_t             LRM-Functa; B orthonormal ("ortho") or free ("basic")
+    video       z_t = (v, 0) + (0, B phi_t)   VidFuncta: v and phi_t enter the network through weights of their own
+    framewise   z_t = mean + B phi_t          MedFuncta and COIN++: nothing is shared by the frames of a clip
+
+As an auto-decoder each clip of the pool keeps its v from visit to visit (DeepSDF, arXiv 1901.05103) while a small
+encoder, trained along, guesses phi. By meta-learning, as the paper trains, v and phi start from zero in every step,
+take a few steps downhill, and the network is derived through these (CAVIA, arXiv 1810.03642, as in Functa). The rank
+is drawn anew in every step, so that the first columns of B serve alone too.
+
+The paper's penalty ||B^T B - I||_F on the basis is replaced by its limit: the basis is drawn back to an orthonormal
+one after each step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lrmcodec.decoders.amortized import CoeffEncoder, shrink
+from lrmcodec.decoders.grid_network import GridShape, GridSiren
+from lrmcodec.decoders.siren import pixel_grid
+from lrmcodec.train.optimizer import RowAdam, schedule
+from lrmcodec.train.pool import Pool
+from lrmcodec.train.recipe import Recipe
+
+BASIC_SPREAD = 1 / 50
+"""LRM-basic draws its basis from U(-a, a) with a = sqrt(6 / d) times this (METHOD, section 1)."""
+
+CLIP_GRADIENT = 1.0
+SLOW_SHARE = 0.1
+
+
+def grid_shape(recipe: Recipe) -> GridShape:
+    """Shape of the network for a recipe's latent structure."""
+    network = recipe.network
+    extra = network.motion_channels if recipe.structure == "video" else 0
+    latent = 0 if recipe.structure == "framewise" else network.channels
+    return GridShape(network.width, network.depth, network.channels + extra, network.grid, latent, network.max_rank,
+                     network.w0_first, network.w0_last)
+
+
+class Modules(nn.Module):
+    """All that Adam moves: the network, the basis, the mean of framewise codes, the encoder of the coefficients.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    generator : torch.Generator
+        Of the first weights.
+    """
+
+    def __init__(self, recipe: Recipe, generator: torch.Generator) -> None:
+        super().__init__()
+        shape = grid_shape(recipe)
+        self.net = GridSiren(shape)
+        self.net.reset(generator)
+        self.basis = nn.Parameter(_first_basis(recipe, shape, generator))
+        framewise = recipe.structure == "framewise"
+        self.mean = nn.Parameter(torch.zeros(shape.modulation_size), requires_grad=framewise)
+        self.encoder = CoeffEncoder(shape.max_rank, framewise)
+        for weight in self.encoder.parameters():
+            bound = 1.0 / math.sqrt(max(weight[0].numel(), 1)) if weight.ndim > 1 else 0.0
+            nn.init.uniform_(weight, -bound, bound, generator=generator)
+
+    def basis_of(self, rank: int) -> Tensor:
+        """First columns of the basis, (d, rank)."""
+        return self.basis[:, :rank]
+
+
+def _first_basis(recipe: Recipe, shape: GridShape, generator: torch.Generator) -> Tensor:
+    size, rank = shape.modulation_size, shape.max_rank
+    free = size - shape.latent_size if recipe.structure == "video" else size  # the last values, of motion channels
+    if recipe.training.orthonormal or recipe.structure != "low-rank":
+        start = torch.linalg.qr(torch.randn(free, rank, generator=generator)).Q
+    else:
+        bound = math.sqrt(6.0 / size) * BASIC_SPREAD
+        start = torch.empty(free, rank).uniform_(-bound, bound, generator=generator)
+    return torch.cat([torch.zeros(size - free, rank), start]).contiguous()
+
+
+class GridTrainer:
+    """Network, basis, encoder, and the latents of a pool of clips; `step` trains them all.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    pool : Pool
+    device : str
+        "cpu" or "cuda".
+    """
+
+    def __init__(self, recipe: Recipe, pool: Pool, device: str = "cpu") -> None:
+        self.recipe, self.pool, self.device = recipe, pool, torch.device(device)
+        training = recipe.training
+        self.generator = torch.Generator().manual_seed(training.seed)
+        self.modules = Modules(recipe, self.generator).to(self.device)
+        self.modules.net.second_order = training.method == "meta"
+        self.grid = pixel_grid(pool.size, self.device)
+        self.frames = pool.frames.flatten(2).to(self.device)  # (n, T, H * W)
+        self.small = torch.stack([shrink(clip.to(self.device)) for clip in pool.frames])  # (n, T, SIDE, SIDE)
+        self.small_mean = self.small.mean(1)
+        self.latents = RowAdam(torch.zeros(len(pool.frames), self.shape.modulation_size, device=self.device))
+        self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
+        self.step_count = 0
+
+    @property
+    def shape(self) -> GridShape:
+        """Hyper-parameters of the network."""
+        return self.modules.net.shape
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """What Adam moves; displacements, whose unit is half the frame, go slower (at the full rate they diverged)."""
+        slow = self.modules.net.displacement
+        fast = [weight for weight in self.modules.parameters() if weight.requires_grad and weight is not slow]
+        return [{"params": fast, "share": 1.0}, {"params": [slow], "share": SLOW_SHARE}]
+
+    def step(self) -> float:
+        """Train on one batch; returns its mean squared error."""
+        training = self.recipe.training
+        clips, frames, pixels, rank = self._draw()
+        coords = self.grid[pixels]
+        target = self.frames[clips.repeat_interleave(training.frames)[:, None], frames.reshape(-1, 1), pixels] / 255.0
+        factor = schedule(self.step_count / training.steps, self.step_count, training.final_rate)
+        with self._precision():
+            loss, mse, latent = self._losses(clips, frames, coords, target, rank)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_([w for w in self.modules.parameters() if w.grad is not None], CLIP_GRADIENT)
+        for group in self.optimizer.param_groups:
+            group["lr"] = training.network_rate * factor * group["share"]
+        self.optimizer.step()
+        if latent is not None and latent.grad is not None:
+            rate = training.latent_rate * max(factor, 0.1 * (self.step_count > 0))
+            self.latents.step(clips, latent.grad * self._latent_mask(), rate)
+        self._constrain()
+        self.step_count += 1
+        return float(mse)
+
+    def _losses(self, clips: Tensor, frames: Tensor, coords: Tensor, target: Tensor,
+                rank: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Loss, mean squared error, and the leaf of the clips' latents, if there is one."""
+        if self.recipe.training.method == "meta":
+            mse = self._adapted_error(clips, coords, target, rank)
+            return mse, mse.detach(), None
+        coeffs = self.guess(clips, frames)[:, :rank]
+        latent = self.latents.table[clips].clone()
+        if self.shape.latent_channels:
+            latent.requires_grad_()
+        mse = (self.modules.net(coords, self._modulations(latent, coeffs, rank)) - target).square().mean()
+        return mse + self.recipe.training.rate_weight * self._bits(latent), mse.detach(), latent
+
+    def guess(self, clips: Tensor, frames: Tensor) -> Tensor:
+        """Coefficients (n, r_max) of frames (k, frames) of clips (k,)."""
+        small = self.small[clips[:, None], frames]
+        mean = self.small_mean[clips][:, None].expand_as(small)
+        out: Tensor = self.modules.encoder(small.flatten(0, 1), mean.flatten(0, 1))
+        return out
+
+    def _modulations(self, latent: Tensor, coeffs: Tensor, rank: int) -> Tensor:
+        """z_t (n, d) of frames, n / k of them for each of k latents (k, d)."""
+        noise = torch.rand(latent.shape, generator=self.generator).to(self.device) - 0.5
+        base = latent + self.recipe.training.noise * noise * self._latent_mask() + self.modules.mean
+        return base.repeat_interleave(len(coeffs) // len(latent), 0) + coeffs @ self.modules.basis_of(rank).T
+
+    def _latent_mask(self) -> Tensor:
+        """1 where a value belongs to v, else 0, (d,)."""
+        return (torch.arange(self.shape.modulation_size, device=self.device) < self.shape.latent_size).float()
+
+    def _bits(self, latent: Tensor) -> Tensor:
+        """Estimated bits a value of v: half the logarithm of its power over that of the noise."""
+        if not self.shape.latent_channels:
+            return latent.new_zeros(())
+        return 0.5 * torch.log2(1.0 + (latent / max(self.recipe.training.noise, 1e-3)).square()).mean()
+
+    def _adapted_error(self, clips: Tensor, coords: Tensor, target: Tensor, rank: int) -> Tensor:
+        """Error after the inner loop; latents and coefficients stay functions of the network."""
+        training = self.recipe.training
+        latent = torch.zeros(len(clips), self.shape.modulation_size, device=self.device, requires_grad=True)
+        coeffs = torch.zeros(len(coords), rank, device=self.device, requires_grad=True)
+        mask = self._latent_mask()
+        half = coords.shape[1] // 2  # the inner loop sees one half of the pixels, the outer loss all of them
+        for _ in range(training.inner_steps):
+            moved = latent.repeat_interleave(training.frames, 0) + self.modules.mean
+            gray = self.modules.net(coords[:, :half], moved + coeffs @ self.modules.basis_of(rank).T)
+            error = (gray - target[:, :half]).square().mean(1).sum()
+            slopes = torch.autograd.grad(error, (latent, coeffs), create_graph=True, allow_unused=True)
+            latent = latent - training.inner_rate * mask * _or_zero(slopes[0], latent)
+            coeffs = coeffs - training.inner_rate * _or_zero(slopes[1], coeffs)
+        moved = latent.repeat_interleave(training.frames, 0) + self.modules.mean
+        gray = self.modules.net(coords, moved + coeffs @ self.modules.basis_of(rank).T)
+        mse: Tensor = (gray - target).square().mean()
+        return mse
+
+    @torch.no_grad()
+    def _constrain(self) -> None:
+        """Keep the basis where its structure allows it to be."""
+        basis = self.modules.basis
+        if self.recipe.structure == "low-rank" and self.recipe.training.orthonormal:
+            basis.copy_(1.5 * basis - 0.5 * basis @ (basis.T @ basis))  # one Newton-Schulz step
+        elif self.recipe.structure == "video":
+            basis[:self.shape.latent_size] = 0.0
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Clips (k,), frames (k, f) and pixels (k * f, p) of a batch, and its rank."""
+        training = self.recipe.training
+        clips = self.pool.draw(training.clips, self.generator)
+        frames = torch.randint(self.frames.shape[1], (len(clips), training.frames), generator=self.generator)
+        pixels = torch.randint(len(self.grid), (frames.numel(), training.pixels), generator=self.generator)
+        rank = training.ranks[int(torch.randint(len(training.ranks), (), generator=self.generator))]
+        return clips.to(self.device), frames.to(self.device), pixels.to(self.device), rank
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Where the recipe asks for it: bf16 by autocast; TF32 is set once for the process by `run`."""
+        if self.recipe.training.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
+
+    @torch.no_grad()
+    def coeff_std(self) -> Tensor:
+        """Root mean square (r_max,) of the guessed coefficients, around a clip's mean where v takes that."""
+        every = torch.arange(self.frames.shape[1], device=self.device)
+        centered = self.shape.latent_channels == self.shape.channels
+        total = torch.zeros(self.shape.max_rank, device=self.device)
+        for clip in range(len(self.frames)):
+            coeffs = self.guess(torch.tensor([clip], device=self.device), every[None])
+            total += coeffs.var(0, correction=0) if centered else coeffs.square().mean(0)
+        return (total / len(self.frames)).sqrt()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs besides recipe and pool."""
+        return {"modules": self.modules.state_dict(), "latents": self.latents.state(),
+                "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
+                "step_count": self.step_count}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state` of the same recipe and pool."""
+        self.modules.load_state_dict(state["modules"])
+        self.latents.load(state["latents"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.step_count = int(state["step_count"])
+
+
+def _or_zero(slope: Tensor | None, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if slope is None else slope

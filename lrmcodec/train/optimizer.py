@@ -1,0 +1,52 @@
+"""Adam for rows of a table of which each step visits a few, and the schedule of rates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+RAMP_STEPS = 50
+FIRST_MEMORY, SECOND_MEMORY = 0.8, 0.98
+"""Shorter than Adam's usual ones, since a row is visited some hundred times in all."""
+
+
+def schedule(done: float, step: int, least: float) -> float:
+    """Factor on a rate: a short ramp, then a cosine down to `least` at `done` = 1."""
+    cosine = least + (1.0 - least) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+    return cosine * min(1.0, (step + 1) / RAMP_STEPS)
+
+
+class RowAdam:
+    """Adam (Kingma and Ba 2015) whose moments of a row stand still while the row is not visited.
+
+    Parameters
+    ----------
+    table : Tensor, (n, d)
+        Changed in place by `step`.
+    """
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
+        self.first, self.second = torch.zeros_like(table), torch.zeros_like(table)
+        self.visits = torch.zeros(len(table), 1, device=table.device)
+
+    def step(self, rows: Tensor, gradient: Tensor, rate: float) -> None:
+        """Move `rows` (k,) of the table against `gradient` (k, d)."""
+        self.visits[rows] += 1.0
+        self.first[rows] = torch.lerp(gradient, self.first[rows], FIRST_MEMORY)
+        self.second[rows] = torch.lerp(gradient.square(), self.second[rows], SECOND_MEMORY)
+        first = self.first[rows] / (1.0 - FIRST_MEMORY ** self.visits[rows])
+        second = self.second[rows] / (1.0 - SECOND_MEMORY ** self.visits[rows])
+        self.table[rows] -= rate * first / (second.sqrt() + 1e-10)
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs, the table included."""
+        return {"table": self.table, "first": self.first, "second": self.second, "visits": self.visits}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])

@@ -1,0 +1,72 @@
+"""Packs in memory with random weights, for tests of decoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lrmcodec.decoders.amortized import CoeffEncoder
+from lrmcodec.decoders.autoencoder import ConvShape
+from lrmcodec.decoders.autoencoder import needed_tensors as conv_tensors
+from lrmcodec.decoders.grid_network import GridShape, GridSiren
+
+GRID = GridShape(width=20, depth=4, channels=4, grid=6, latent_channels=4, max_rank=5, w0_first=12.0, w0_last=8.0)
+FRAMEWISE = GridShape(width=20, depth=4, channels=4, grid=6, latent_channels=0, max_rank=9, w0_first=12.0, w0_last=8.0)
+VIDEO = GridShape(width=20, depth=4, channels=5, grid=6, latent_channels=3, max_rank=5, w0_first=12.0, w0_last=8.0)
+CONV = ConvShape(width=12, latent_size=10, max_rank=4)
+
+
+@dataclass(frozen=True)
+class TinyPack:
+    """What a decoder needs of a pack."""
+
+    card: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return dict(self.arrays)
+
+
+def grid_net(shape: GridShape, seed: int = 0) -> GridSiren:
+    """A network whose modulations have a strong effect."""
+    net = GridSiren(shape)
+    net.reset(torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        net.modulation.mul_(3.0)
+        net.displacement.mul_(20.0)
+        net.last_weight.mul_(6.0)
+    return net
+
+
+def grid_pack(shape: GridShape = GRID, seed: int = 0) -> TinyPack:
+    """A pack of architecture 3."""
+    generator = torch.Generator().manual_seed(seed)
+    d, r = shape.modulation_size, shape.max_rank
+    free = d - shape.latent_size if 0 < shape.latent_channels < shape.channels else d
+    basis = torch.cat([torch.zeros(d - free, r), torch.linalg.qr(torch.randn(free, r, generator=generator)).Q])
+    std = np.ones(d, np.float32)
+    std[shape.latent_size:] = 0
+    encoder = CoeffEncoder(r, framewise=not shape.latent_channels)
+    arrays = {name: np.asarray(value.numpy(), np.float16) for name, value in {
+        **grid_net(shape, seed).state_dict(), "basis": basis, "mean": 0.05 * torch.randn(d, generator=generator),
+        "latent_std": torch.from_numpy(std), "coeff_std": torch.ones(r),
+        "latent_gain": 0.02 * torch.ones(shape.latent_channels), "coeff_scale": 0.02 * torch.ones(r),
+        **{f"encoder.{key}": torch.zeros_like(value) for key, value in encoder.state_dict().items()}}.items()}
+    return TinyPack({"name": "tiny", "architecture": {"id": 3, "name": "grid-siren", **shape.to_card()}}, arrays)
+
+
+def conv_pack(shape: ConvShape = CONV, seed: int = 0) -> TinyPack:
+    """A pack of architecture 4."""
+    rng = np.random.default_rng(seed)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, dims in conv_tensors(shape).items():
+        scale = 0.05 if len(dims) < 2 else 1 / np.sqrt(np.prod(dims[1:]))
+        arrays[name] = (rng.normal(size=dims) * scale).astype(np.float16)
+    arrays["basis"] = np.linalg.qr(rng.normal(size=(shape.latent_size, shape.max_rank)))[0].astype(np.float16)
+    arrays["latent_gain"] = np.full(shape.latent_size, 0.1, np.float16)
+    arrays["coeff_scale"] = np.full(shape.max_rank, 0.1, np.float16)
+    return TinyPack({"name": "tiny", "architecture": {"id": 4, "name": "autoencoder", **shape.to_card()}}, arrays)
