@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     buffer = io.BytesIO()
-    draw(options.seed).quantize(32).save(buffer, "png", optimize=True)
+    draw(options.seed).quantize(64).save(buffer, "png", optimize=True)
     write_atomic(options.output, buffer.getvalue(), force=True)
 
 

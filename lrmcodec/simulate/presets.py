@@ -10,6 +10,7 @@ import torch
 from lrmcodec.simulate.anatomy import SHAPES, VIEWS, draw_anatomy
 from lrmcodec.simulate.heart import HeartScene, Slice
 from lrmcodec.simulate.heartbeat import RHYTHMS, draw_heartbeat
+from lrmcodec.simulate.lung_presets import LUS_LIKE
 from lrmcodec.simulate.motion import Motion, Regional, draw_sway
 from lrmcodec.simulate.plan import Plan, Preset, Request
 from lrmcodec.simulate.scan import Probe, Settings
@@ -108,4 +109,5 @@ PRESETS: dict[str, Preset] = {
                            50.0, (130, 220), _echonet_like),
     "pocus_plax": Preset("Parasternal clips of a hand-held scanner, noisier and less steady: for tests away from the "
                          "training data.", ("plax", "psax", "a4c", "a2c"), (112, 112), 30.0, (60, 180), _pocus_plax),
+    "lus_like": LUS_LIKE,
 }
