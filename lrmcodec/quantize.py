@@ -58,8 +58,17 @@ def _to_ints(coeffs: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray
 
 
 def _from_ints(values: NDArray[np.int32], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.fft import idct
-
     usable = np.isfinite(steps) & (steps > 0)
-    scaled = values * np.where(usable, steps, 0.0)[:, None]
-    return np.asarray(idct(scaled, axis=1, norm="ortho").T, dtype=np.float64)
+    return _inverse_dct(values * np.where(usable, steps, 0.0)[:, None]).T
+
+
+def _inverse_dct(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of the orthonormal DCT-II along rows (r, T), by an FFT of twice the length.
+
+    scipy has the same, but takes a third of the time that reading the phase of a file may take to be imported.
+    """
+    count = rows.shape[1]
+    k = np.arange(count)
+    scale = np.where(k == 0, np.sqrt(1 / count), np.sqrt(2 / count))
+    spectrum = rows * (scale * np.exp(0.5j * np.pi * k / count))
+    return np.asarray(2 * count * np.fft.ifft(spectrum, 2 * count, axis=1)[:, :count].real)
