@@ -111,18 +111,18 @@ class Style:
 
 
 _DARK = Style(
-    view="lung_convex", share=0.62, width_cm=(12.5, 15.0), radius_cm=(5.6, 6.4), half_angle=(0.50, 0.54),
+    view="lung_convex", share=0.60, width_cm=(12.5, 15.0), radius_cm=(5.6, 6.4), half_angle=(0.50, 0.54),
     top=(-0.03, 0.04), bottom=(0.90, 0.95), pleura_cm=(1.1, 2.6), tilt=(-0.25, 0.25), bend=(-0.03, 0.03),
     fat=(0.2, 0.5), muscle_db=(-2, 2), face_db=(-3, 3), fasciae=(2, 6), fascia_db=(9, 15), streak_db=(2.0, 4.0),
     rib_odds=0.85, shadow_db=(-36, -12), onset_cm=(0.8, 3.0), pleura_db=(8, 15), air_db=(-7, -2), air_fall=(3.0, 9.0),
     copies_db=(-14, 0), a_lines_db=(12, 22), rays_db=(1.0, 3.0), air_streak_db=(0.8, 2.0), evenness=(2.8, 4.8),
-    b_odds=0.12, b_db=(4, 9), depth=(0.15, 1.0), slide_cm=(0.2, 0.8), wall_cm=(0.5, 2.4), rise=(0.02, 0.15),
-    renewal_hz=(0.18, 0.55), edge_odds=0.35, depth_gain_db=(-6, 2), gain_db=(-32, -23), dynamic_range_db=(68, 84),
-    gamma=(1.2, 1.6), noise_db=(-43, -38), persistence=(0.55, 0.8), pulse_cm=(0.02, 0.035), beam_cm=(0.07, 0.13),
+    b_odds=0.12, b_db=(4, 9), depth=(0.4, 1.0), slide_cm=(0.2, 0.8), wall_cm=(0.9, 3.0), rise=(0.02, 0.15),
+    renewal_hz=(0.22, 0.7), edge_odds=0.35, depth_gain_db=(-6, 2), gain_db=(-31, -21), dynamic_range_db=(68, 84),
+    gamma=(1.2, 1.6), noise_db=(-43, -38), persistence=(0.5, 0.78), pulse_cm=(0.02, 0.035), beam_cm=(0.07, 0.13),
     jpeg=(60, 92), scan_hz=None)
 
 _BRIGHT = Style(
-    view="lung_convex", share=0.16, width_cm=(9.0, 11.5), radius_cm=(5.4, 6.4), half_angle=(0.52, 0.58),
+    view="lung_convex", share=0.18, width_cm=(9.0, 11.5), radius_cm=(5.4, 6.4), half_angle=(0.52, 0.58),
     top=(0.05, 0.10), bottom=(0.88, 1.05), pleura_cm=(2.0, 3.6), tilt=(-0.18, 0.12), bend=(-0.01, 0.06),
     fat=(0.2, 0.5), muscle_db=(0, 5), face_db=(-22, -10), fasciae=(4, 9), fascia_db=(8, 13), streak_db=(3.5, 6.0),
     rib_odds=0.2, shadow_db=(-12, -5), onset_cm=(0.5, 2.0), pleura_db=(12, 18), air_db=(-9, -4), air_fall=(0.4, 1.6),
@@ -133,29 +133,29 @@ _BRIGHT = Style(
     jpeg=(75, 95), scan_hz=12.5)
 
 _WHITE = Style(
-    view="lung_convex", share=0.06, width_cm=(10.0, 14.0), radius_cm=(4.8, 6.0), half_angle=(0.58, 0.68),
+    view="lung_convex", share=0.04, width_cm=(10.0, 14.0), radius_cm=(4.8, 6.0), half_angle=(0.58, 0.68),
     top=(0.05, 0.10), bottom=(0.85, 0.92), pleura_cm=(1.6, 2.8), tilt=(-0.1, 0.1), bend=(-0.02, 0.03), fat=(0.3, 0.6),
     muscle_db=(-3, 1), face_db=(-20, -6), fasciae=(2, 5), fascia_db=(4, 10), streak_db=(1.5, 3.0), rib_odds=0.7,
     shadow_db=(-22, -10), onset_cm=(0.5, 2.0), pleura_db=(5, 10), air_db=(-10, -5), air_fall=(-0.4, 1.5),
     copies_db=(-40, -20), a_lines_db=(18, 30), rays_db=(2.0, 4.0), air_streak_db=(1.0, 2.0), evenness=(1.6, 3.0),
     b_odds=0.95, b_db=(4, 8), depth=(0.3, 1.0), slide_cm=(0.3, 0.8), wall_cm=(0.1, 0.6), rise=(0.02, 0.1),
-    renewal_hz=(0.6, 1.5), edge_odds=0.2, depth_gain_db=(-2, 4), gain_db=(-42, -35), dynamic_range_db=(58, 72),
+    renewal_hz=(0.6, 1.5), edge_odds=0.2, depth_gain_db=(-2, 4), gain_db=(-40, -33), dynamic_range_db=(58, 72),
     gamma=(1.1, 1.4), noise_db=(-48, -38), persistence=(0.0, 0.4), pulse_cm=(0.03, 0.05), beam_cm=(0.08, 0.14),
     jpeg=(60, 92), scan_hz=None)
 
 _FASCIA = Style(
-    view="lung_linear", share=0.08, width_cm=(3.8, 5.0), radius_cm=(0, 0), half_angle=(0, 0), top=(0.0, 0.02),
+    view="lung_linear", share=0.09, width_cm=(3.8, 5.0), radius_cm=(0, 0), half_angle=(0, 0), top=(0.0, 0.02),
     bottom=(0.98, 1.04), pleura_cm=(2.0, 3.2), tilt=(-0.2, 0.2), bend=(-0.01, 0.03), fat=(0.25, 0.4),
     muscle_db=(-3, 1), face_db=(2, 7), fasciae=(5, 10), fascia_db=(10, 16), streak_db=(1.5, 2.6), rib_odds=0.2,
     shadow_db=(-14, -6), onset_cm=(0.3, 1.0), pleura_db=(8, 14), air_db=(-6, -1), air_fall=(1.0, 3.0),
     copies_db=(-40, -18), a_lines_db=(12, 24), rays_db=(1.0, 3.0), air_streak_db=(1.0, 2.2), evenness=(2.5, 4.5),
-    b_odds=0.25, b_db=(3, 7), depth=(0.6, 1.0), slide_cm=(0.2, 0.8), wall_cm=(0.4, 1.2), rise=(0.05, 0.2),
+    b_odds=0.25, b_db=(3, 7), depth=(0.8, 1.0), slide_cm=(0.2, 0.8), wall_cm=(0.4, 1.2), rise=(0.05, 0.2),
     renewal_hz=(0.6, 1.6), edge_odds=0.4, depth_gain_db=(-4, 2), gain_db=(-40, -33), dynamic_range_db=(62, 76),
     gamma=(1.0, 1.3), noise_db=(-55, -42), persistence=(0.1, 0.4), pulse_cm=(0.010, 0.018), beam_cm=(0.02, 0.035),
     jpeg=(60, 92), scan_hz=None)
 
 _RIBS = Style(
-    view="lung_linear", share=0.08, width_cm=(3.8, 5.0), radius_cm=(0, 0), half_angle=(0, 0), top=(0.0, 0.02),
+    view="lung_linear", share=0.09, width_cm=(3.8, 5.0), radius_cm=(0, 0), half_angle=(0, 0), top=(0.0, 0.02),
     bottom=(0.98, 1.04), pleura_cm=(1.0, 1.8), tilt=(-0.2, 0.2), bend=(0.0, 0.06), fat=(0.3, 0.6), muscle_db=(-4, 1),
     face_db=(-6, 2), fasciae=(4, 9), fascia_db=(8, 15), streak_db=(2.0, 4.0), rib_odds=0.7, shadow_db=(-26, -14),
     onset_cm=(0.3, 1.2), pleura_db=(12, 18), air_db=(-8, -3), air_fall=(2.0, 5.0), copies_db=(-40, -18),
