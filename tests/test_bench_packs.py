@@ -20,8 +20,8 @@ def test_lines_and_spirals_are_told_apart() -> None:
     assert trajectory(line)[0] == pytest.approx(0, abs=1e-9)
     assert trajectory(circle)[0] == pytest.approx(1, abs=0.1)
     assert trajectory(circle)[1] == pytest.approx(1)
-    swing = np.stack([3 + np.cos(ANGLES), np.sin(2 * ANGLES)], 1)
-    assert trajectory(swing)[1] < 0.5
+    there_and_back = 2.5 * np.sin(ANGLES)
+    assert trajectory(np.stack([np.cos(there_and_back), np.sin(there_and_back)], 1))[1] < 0.1
     assert trajectory(np.ones((5, 2))) == (0.0, 0.0)
 
 
