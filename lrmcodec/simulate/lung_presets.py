@@ -1,7 +1,7 @@
 """The preset `lus_like`: what lungs, probes and scanners its clips show.
 
-The ranges of the styles were chosen by eye and by measured figures (levels, spectra, motion) next to clips of the
-training patients of the CC BY part of the COVIDx-US/POCUS lung collection; see `lung.py` for what is drawn.
+The ranges of the styles were chosen by eye and by measured figures (levels, spectra, motion) next to the training
+patients' clips of the openly licensed lung collection that `train/data.py` splits; see `lung.py` for what is drawn.
 """
 
 from __future__ import annotations
