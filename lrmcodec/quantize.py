@@ -59,7 +59,7 @@ def _to_ints(coeffs: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray
 
 def _from_ints(values: NDArray[np.int32], steps: NDArray[np.float64]) -> NDArray[np.float64]:
     usable = np.isfinite(steps) & (steps > 0)
-    return _inverse_dct(values * np.where(usable, steps, 0.0)[:, None]).T
+    return _inverse_dct(np.asarray(values * np.where(usable, steps, 0.0)[:, None], np.float64)).T
 
 
 def _inverse_dct(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -180,7 +180,7 @@ def train(hearts: tuple[Tensor, Tensor], lungs: Tensor, steps: int, seed: int = 
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step % REPORT_STEPS == REPORT_STEPS - 1:
-            print(f"step {step + 1}, loss {float(loss):.3f}, {_validate(network, hearts)}", file=sys.stderr)
+            print(f"step {step + 1}, loss {float(loss.detach()):.3f}, {_validate(network, hearts)}", file=sys.stderr)
     return network.eval()
 
 
