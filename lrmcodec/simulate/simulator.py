@@ -38,7 +38,7 @@ def simulate(preset: str = "echonet_like", seed: int = 0, *, view: str | None = 
     seed : int
         At least 0; fixes patient, scan, rhythm and noise.
     view : str, optional
-        One of the preset's views; by default the preset's first.
+        One of the preset's views; by default the preset's first, or, for lungs, one drawn by the seed.
     frame_count, size, fps : optional
         1 to 20000 frames; height and width of 16 to 1024 pixels; 5 to 500 frames a second. The preset's own by default.
     device : str
