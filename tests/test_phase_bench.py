@@ -84,6 +84,12 @@ def test_irregular_rhythms_are_shown_by_themselves() -> None:
         ("P, irregular rhythm", "best", "stored direction"): 1}
 
 
+def test_clips_without_a_heart_are_counted() -> None:
+    lines = phase.lung_lines([row(word="not cardiac", phase_bytes=0, quality=0.25, clip="a"), row(clip="b")])
+    assert "'not cardiac' in 1 of 2; the encoder saw a heart in 1" in lines[0]
+    assert lines[4:] == ["| a | not cardiac | 0.25 |", "| b | cardiac | 0.90 |"]
+
+
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[int] = []
 
@@ -111,7 +117,8 @@ def test_the_command_writes_page_and_rows(tmp_path: Path, monkeypatch: pytest.Mo
     phase.main()
     text = (tmp_path / "phase.md").read_text()
     assert text == capsys.readouterr().out
-    assert "| p 1 to 2 | 2 | stored direction | 2 |" in text
+    assert "| p | 2 | stored direction | 2 |" in text
+    assert "p:1:2" in text
     assert "no component" in text
     keys = [json.loads(line)["key"] for line in (tmp_path / "phase.jsonl").read_text().splitlines()]
     assert keys == ["p_1|60|best|stored", "p_1|60|2|stored", "p_1|60|best|none", "p_2|60|best|stored",
