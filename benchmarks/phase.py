@@ -326,8 +326,8 @@ def page(rows: Mapping[str, Row], options: argparse.Namespace) -> list[str]:
         groups |= grouped(rows, preset, f"{preset}_")
     real = grouped(rows, "EchoNet-Dynamic test", "echonet_test_") if options.echonet is not None else {}
     lines = ["# Cardiac phase readout", "",
-             f"Simulated clips {', '.join(options.hearts)} (preset, first seed, count) at {options.ratio:g} to 1; errors "
-             f"in frames, found minus true, of the clip and of 50 a second. {provenance()}.", ""]
+             f"Simulated clips {', '.join(options.hearts)} (preset, first seed, count) at {options.ratio:g} to 1; "
+             f"errors in frames, found minus true, of the clip and of 50 a second. {provenance()}.", ""]
     if groups or real:
         lines += table(groups | real)
     if real:

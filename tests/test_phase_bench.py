@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lrmcodec.benchmarks import phase
+from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.phantom import random_phantom
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
@@ -123,6 +124,26 @@ def test_the_command_writes_page_and_rows(tmp_path: Path, monkeypatch: pytest.Mo
     keys = [json.loads(line)["key"] for line in (tmp_path / "phase.jsonl").read_text().splitlines()]
     assert keys == ["p_1|60|best|stored", "p_1|60|2|stored", "p_1|60|best|none", "p_2|60|best|stored",
                     "p_2|60|2|stored"]
+
+
+def test_one_labelled_pair_a_clip(tmp_path: Path) -> None:
+    """The layout of EchoNet-Dynamic: the last frame listed is end diastole, the first end systole."""
+    made = heart("p", 1, None)
+    (tmp_path / "Videos").mkdir()
+    write_clip(made.clip, tmp_path / "Videos" / "A.avi")
+    (tmp_path / "FileList.csv").write_text("FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split\n"
+                                           "A,60,40,100,64,64,50,90,TEST\nB,60,40,100,64,64,50,90,TRAIN\n")
+    ed, es = made.ed[0], next(frame for frame in made.es if frame > made.ed[0])
+    (tmp_path / "VolumeTracings.csv").write_text("FileName,X1,Y1,X2,Y2,Frame\n" + "".join(
+        f"A.avi,1,1,2,2,{frame}\n" for frame in (es, es, ed, ed)))
+    tasks = list(phase.echonet_tasks(tmp_path, "test", None, 60, [4]))
+    rows = phase.run(tasks, tmp_path / "x.jsonl")
+    assert list(rows) == ["echonet_test_A|60|4|stored"]
+    one = rows["echonet_test_A|60|4|stored"]
+    assert (one["true_ed"], one["true_es"], one["every_beat"]) == ([ed], [es], False)
+    lines = phase.table(phase.grouped(rows, "real", "echonet_test_"))
+    assert lines[2].endswith("| - |")
+    assert len(phase.paper_table(list(rows.values()))) == 4
 
 
 def test_simulated_clips_are_kept(tmp_path: Path) -> None:
