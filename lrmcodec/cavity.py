@@ -21,7 +21,8 @@ Cells = NDArray[np.float32]
 
 SIDE = 28
 WEIGHTS = Path(__file__).parent / "cavity.safetensors"
-BLOCK_FRAMES = 64
+BLOCK_FRAMES = 64  # that the network sees at a time
+BLOCK_VALUES = 1 << 22  # pixels averaged to cells at a time
 CHANGE_GAIN = 4.0  # brings a cell's standard deviation over time to the size of gray levels
 
 
@@ -46,10 +47,11 @@ def to_cells(frames: NDArray[np.uint8]) -> Cells:
             for length, count in ((height, rows), (width, columns)))
     out = np.zeros((len(frames), SIDE, SIDE), np.float32)
     area = np.outer(np.diff(y), np.diff(x)) * np.float32(255)
-    for start in range(0, len(frames), BLOCK_FRAMES):
-        part = frames[start:start + BLOCK_FRAMES].astype(np.float32)
+    step = max(1, BLOCK_VALUES // (height * width))
+    for start in range(0, len(frames), step):
+        part = frames[start:start + step].astype(np.float32)
         sums = np.add.reduceat(np.add.reduceat(part, y[:-1], axis=1), x[:-1], axis=2)
-        out[start:start + BLOCK_FRAMES, top:top + rows, left:left + columns] = sums / area
+        out[start:start + step, top:top + rows, left:left + columns] = sums / area
     return out
 
 
