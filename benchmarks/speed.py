@@ -25,6 +25,8 @@ from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError, OutputError
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.phantom import beating_heart
+from lrmcodec.simulate.presets import PRESETS
+from lrmcodec.simulate.simulator import simulate
 
 TABLE, RECORD = "speed.tsv", "speed.md"
 HEAD = ("What", "Median", "±", "Unit")
@@ -91,6 +93,8 @@ def measure(folder: Path, *, packs: Sequence[str] = ("spatial",), device: str = 
     _prepare(folder, force)
     report = progress or (lambda fraction, label: None)
     rows = list(_command_rows(repeats))
+    report(0.0, "simulation")
+    rows += _simulation_rows(device, repeats)
     works = [(pack, where) for pack in packs for where in _devices(pack, device)]
     for index, (pack, where) in enumerate(works):
         report(index / len(works), f"{pack} on {where}")
@@ -131,6 +135,21 @@ def _command_rows(repeats: int) -> Iterator[Speed]:
                          [command, *(str(path) if word == "FILE" else word for word in words)], repeats)
     for statement in ("import lrmcodec", "import lrmcodec.codec", "import lrmcodec.decoders.siren"):
         yield _timed(f"python: {statement}", [sys.executable, "-P", "-c", statement], repeats)
+
+
+def _simulation_rows(device: str, repeats: int) -> Iterator[Speed]:
+    """Simulated frames a second of every preset, drawing the patient included."""
+    import torch
+
+    where = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    for preset in PRESETS:
+        simulate(preset, 0, frame_count=1, device=where)
+        rates = []
+        for seed in range(repeats):
+            began = time.perf_counter()
+            simulate(preset, seed, frame_count=FRAMES, size=(SIDE, SIDE), device=where)
+            rates.append(FRAMES / (time.perf_counter() - began))
+        yield _speed(f"simulate {preset}, {where}, {FRAMES} frames of {SIDE}x{SIDE}", rates, "frames/s")
 
 
 def _timed(what: str, command: list[str], repeats: int) -> Speed:
