@@ -94,12 +94,18 @@ class GridSirenDecoder:
         return max(0, min(self.shape.max_rank, frame_count - (1 if self.shape.latent_channels else 0)))
 
     def fit(self, frames: NDArray[np.uint8], max_rank: int, seed: int, progress: Progress) -> FittedSegment:
-        """Fit latent and coefficients of frames (T, H, W), starting where the encoder points."""
+        """Fit latent and coefficients of frames (T, H, W).
+
+        Framewise codes start where the encoder points, which saves them two of three steps; coefficients beside a
+        latent start at zero, since there the encoder's guess brought nothing (docs/training.md).
+        """
         flat = torch.from_numpy(np.array(frames).reshape(len(frames), -1)).to(self.device)
         coords = pixel_grid((frames.shape[1], frames.shape[2]), self.device)
         model = self._model.to_rank(max_rank)
-        start = self._model.mean, self._guess(frames)[:, :max_rank]
-        latent, coeffs = fit_clip(model, flat, coords, start, seed, progress)
+        start = torch.zeros(len(frames), max_rank, device=self.device)
+        if not self.shape.latent_channels:
+            start = self._guess(frames)[:, :max_rank]
+        latent, coeffs = fit_clip(model, flat, coords, (self._model.mean, start), seed, progress)
         normal = normal_equations(model, flat, coords, latent, coeffs, seed)
         return FittedSegment(latent.cpu().numpy(), None, coeffs.cpu().double().numpy(), frames, {"normal": normal})
 
