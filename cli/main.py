@@ -1,6 +1,6 @@
 """Entry point: the group of sub-commands, and exit codes for everything that can go wrong.
 
-0 done, 1 error (printed with what to do about it), 2 wrong usage, 130 interrupted.
+0 done, 1 error (printed with what to do about it), 2 wrong usage, 3 some inputs of several failed, 130 interrupted.
 """
 
 from __future__ import annotations
