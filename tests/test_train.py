@@ -62,7 +62,7 @@ def recipe_of(name: str, **training: Any) -> Recipe:
 
 @pytest.mark.parametrize("name", [*STRUCTURES, "autoencoder"])
 def test_every_structure_learns_and_its_pack_goes_through_the_codec(name: str, tmp_path: Path) -> None:
-    steps = 60 if name == "autoencoder" else 220
+    steps = 50 if name == "autoencoder" else 150
     recipe = recipe_of(name, steps=steps, check_every=steps // 2)
     outcome = run(recipe, tmp_path / "run", cache=tmp_path / "clips")
     assert outcome.finished
@@ -276,3 +276,21 @@ def test_log_has_one_header(tmp_path: Path) -> None:
     for step in (1, 2):
         append_log(tmp_path / "log.csv", {"step": step})
     assert (tmp_path / "log.csv").read_text().splitlines() == ["step", "1", "2"]
+
+
+@pytest.mark.parametrize("name", ["lrm-ortho", "framewise", "autoencoder"])
+def test_half_precision_learns_too(name: str, pool: Pool) -> None:
+    trainer = make_trainer(recipe_of(name, precision="bf16", steps=60), pool)
+    errors = [trainer.step() for _ in range(60)]
+    assert np.isfinite(errors).all()
+    assert np.mean(errors[-10:]) < 0.8 * np.mean(errors[:10])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("name", [*STRUCTURES, "autoencoder"])
+def test_a_gpu_trains_and_its_pack_decodes_on_a_cpu(name: str, tmp_path: Path) -> None:
+    outcome = run(recipe_of(name, precision="bf16", steps=60), tmp_path / "run", device="cuda")
+    assert outcome.finished
+    clip = Clip(phantoms("", 50, 1, 8, (32, 40), 20.0)[0], uniform_times(8, 20.0))
+    encoded = codec.encode(clip, rank=2, quality=90, pack=trained_pack(tmp_path / "run"), device="cpu")
+    assert encoded.report.psnr_db > 10
