@@ -1,6 +1,7 @@
 """How close simulated clips come to real ones, in figures.
 
 python -m lrmcodec.benchmarks.realism REAL... --preset echonet_like --count 12 --seed 0 -o DIR [--size 112x112]
+    [--frames 128]
 
 Gray-level histogram, radial power spectrum, length of the speckle's autocorrelation, temporal power spectrum, and the
 best rank-r PSNR of the clips; means over clips, real beside simulated.
@@ -152,6 +153,11 @@ def _percentile(histogram: Array, percent: float) -> float:
     return float(np.searchsorted(np.cumsum(histogram), percent / 100))
 
 
+def _begin(clip: Clip, frames: int | None) -> Clip:
+    """At most the first `frames` frames."""
+    return Clip(clip.frames[:frames], clip.times_s[:frames], clip.metadata)
+
+
 def main() -> None:
     """Command line of this module."""
     from lrmcodec.benchmarks.provenance import provenance
@@ -162,16 +168,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", default="112x112", help="HxW for both")
+    parser.add_argument("--frames", type=int, help="use at most so many frames of each clip, real or simulated")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     height, width = map(int, options.size.split("x"))
-    real = [look(read_clip(path, gray=True, size=(height, width))) for path in options.real]
+    real = [look(_begin(read_clip(path, gray=True, size=(height, width)), options.frames)) for path in options.real]
     made = []
     for seed in range(options.seed, options.seed + options.count):
-        made.append(look(simulate(options.preset, seed, size=(height, width)).clip))
+        made.append(look(_begin(simulate(options.preset, seed, size=(height, width)).clip, options.frames)))
         print(f"{options.preset} {seed}", file=sys.stderr)
+    length = f", their first {options.frames} frames" if options.frames else ""
     text = (f"# Simulated `{options.preset}` beside real clips\n\n{table(real, made)}\n\nMeans over clips of "
-            f"{options.size}; simulated with seeds from {options.seed}. {provenance()}.\n")
+            f"{options.size}{length}; simulated with seeds from {options.seed}. {provenance()}.\n")
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / f"realism_{options.preset}.md").write_text(text)
     print(text)
