@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from lrmcodec.benchmarks.curves import Metric, codecs, mean_curve
 from lrmcodec.benchmarks.exhibits import Exhibit
 from lrmcodec.benchmarks.rows import Row
-from lrmcodec.benchmarks.summary import event_share, matched_error, name_of, rank_and_quality, settings
+from lrmcodec.benchmarks.summary import STILLS, event_share, matched_error, name_of, rank_and_quality, settings
 from lrmcodec.formats.errors import LrmError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ PEER_COLORS = {"av1": "#1f5f99", "x265": "#2e8b57", "x264": "#8fbc8f", "vp9": "#
 DPI = 110
 ERROR_GAIN = 4
 NAME_LENGTH = 26
+LEAST_RATIO = 20  # of curves of several sets beside each other
 PART_COLORS = {"header": "#555555", "times": "#999999", "metadata": "#bbbbbb", "pictures": "#1f5f99",
                "latent": "#17a2b8", "coeffs": "#e67e22", "phase": "#c0392b"}
 
@@ -46,10 +48,11 @@ def check_matplotlib() -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """Bytes of a PNG file without the time of its making, so that equal rows give equal files."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
+    """Bytes of a PNG file of 256 colors, half of one of all colors; equal rows give equal files."""
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
+    Image.open(drawn).convert("RGB").quantize(256).save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def _figure(columns: int, width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -85,12 +88,13 @@ def rate_distortion(rows: Sequence[Row]) -> Figure:
 
 
 def rate_distortion_of_sets(sets: dict[str, Sequence[Row]]) -> Figure:
-    """Mean PSNR over the honest ratio, and SSIM3D below, one column a set of clips."""
+    """Mean PSNR over the honest ratio, and SSIM3D below, one column a set of clips; codecs of stills are left out."""
     figure, axes = _figure(len(sets), 12, 6.6, 2)
     for index, (title, rows) in enumerate(sets.items()):
         upper, lower = axes[index], axes[len(sets) + index]
-        draw_curves(upper, rows, "psnr_db")
-        draw_curves(lower, rows, "ssim3d")
+        moving = [row for row in rows if row.codec not in STILLS and (row.ratio or 0) > LEAST_RATIO]
+        draw_curves(upper, moving, "psnr_db")
+        draw_curves(lower, moving, "ssim3d")
         upper.set_title(title, fontsize=10)
         upper.set_xlabel("")
     axes[0].set_ylabel("PSNR, dB")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +47,7 @@ class Source:
             When it cannot be read.
         """
         if self.path is None:
-            with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # torch stays out of the process that measures
-                return pool.submit(_simulate, self.preset, self.seed, self.size).result()
+            return _simulate(self.preset, self.seed, self.size)
         from lrmcodec.formats.video import read_clip
 
         return read_clip(self.path, gray=self.gray, size=self.size), self.labels

@@ -15,8 +15,10 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +109,18 @@ def clip_id(clip: Clip) -> str:
 
 def load(work: Work) -> Subject:
     """Read or simulate the clip; raises LrmError when that fails."""
-    clip, labels = work.source.load()
+    clip, labels = _load_apart(work.source) if work.source.path is None else work.source.load()
     height, width = clip.frames.shape[1:]
     facts = {"clip": work.source.name, "clip_id": clip_id(clip), "frames": len(clip.frames), "height": height,
              "width": width, "fps": clip.fps, "raw_bytes": int(clip.frames.size), "versions": versions(),
              "hardware": hardware(work.device)}
     return Subject(clip, labels, work.source.source_bytes, facts)
+
+
+def _load_apart(source: Source) -> tuple[Clip, Labels | None]:
+    """Simulate in another process, so that torch stays out of the memory measured here."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(source.load).result()
 
 
 def run(work: Work, emit: Emit) -> None:
