@@ -25,7 +25,7 @@ demo: install
 	$(BIN)/lrmcodec demo --output demo --force
 
 test: install
-	@$(INSTALL) "$$(echo dist/*.whl)[dicom,dev]"
+	@$(INSTALL) "$$(echo dist/*.whl)[dicom,dev,plot]"
 	@$(MAKE) --no-print-directory check
 
 # The installed package is checked: from a folder, or with a path, where the checkout's own folders do not hide it.
