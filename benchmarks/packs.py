@@ -3,8 +3,9 @@
 python -m lrmcodec.benchmarks.packs -o DIR [--videos DIR] [--lung DIR] [--simulated N] [--packs a,b] [--ranks 2,4,8,32]
 
 Each clip is fitted once a pack at the highest rank and coded at every rank with one quantizer index. A lower rank loses
-by that: 0 to 0.14 dB (lrm-ortho) and 0.06 to 0.44 dB (medfuncta) at ranks 2 and 8 of two simulated clips. Bytes are those of the whole file, quality is measured on what it
-decodes to. Rows are added as they come; what stands in the table is not measured again.
+by that: 0 to 0.14 dB (lrm-ortho) and 0.06 to 0.44 dB (medfuncta) at ranks 2 and 8 of two simulated clips. Bytes are
+those of the whole file, quality is measured on what it decodes to. Rows are added as they come; what stands in the
+table is not measured again.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Training:
     rate_weight: float = 0.0
     orthonormal: bool = True
     inner_steps: int = 5
-    inner_rate: float = 10.0
+    inner_rate: float = 3.0
     start: str = ""
     precision: str = "float32"
     check_every: int = 1000
