@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,8 @@ from lrmcodec.benchmarks.rows import read_rows
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.phantom import phantom
 
-MAIN: Callable[[list[str]], int] = next(iter(entry_points(group="console_scripts", name="lrmcodec"))).load()
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--ranks", "2", "--ratios", "30", "--peers", "ffv1")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = MAIN([str(argument) for argument in arguments])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

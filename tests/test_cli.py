@@ -38,18 +38,6 @@ def start(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str
     return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, **options)
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the entry point in this process: exit code, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = MAIN([str(argument) for argument in arguments])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return call
-
-
 def moving(count: int = 12, height: int = 32, width: int = 40) -> NDArray[np.uint8]:
     """Frames of two moving waves and a little noise."""
     y, x = np.mgrid[:height, :width]

@@ -9,7 +9,6 @@ import sys
 from base64 import b64decode
 from collections.abc import Callable
 from html.parser import HTMLParser
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +21,10 @@ from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.phantom import phantom
 
-MAIN: Callable[[list[str]], int] = next(iter(entry_points(group="console_scripts", name="lrmcodec"))).load()
 GOLDEN = Path(__file__).parent / "golden"
 Run = Callable[..., tuple[int, str, str]]
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = MAIN([str(argument) for argument in arguments])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

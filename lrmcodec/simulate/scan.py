@@ -141,7 +141,7 @@ class Scanner:
     def __init__(self, probe: Probe, settings: Settings, size: tuple[int, int], seed: int, device: str) -> None:
         self.probe, self.settings, self.size, self.device = probe, settings, size, device
         detail = max(1.0, max(size) / BASE_SIDE)
-        rows = round(max(probe.depth_cm / PITCH_CM, 1.4 * BASE_SIDE) * detail)  # shallow scans need them for their pixels
+        rows = round(max(probe.depth_cm / PITCH_CM, 1.4 * BASE_SIDE) * detail)  # shallow scans need the latter
         columns = round(LINES * detail)
         self.depth = (torch.arange(rows, device=device) + 0.5) * (probe.depth_cm / rows)  # (D,)
         self.lateral = ((torch.arange(columns, device=device) + 0.5) / columns * 2 - 1) * probe.half_width  # (L,)
