@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
-from lrmcodec.decoders.grid_siren import checked
-from lrmcodec.decoders.siren import PackLike
+from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.entropy import decode_ints, encode_ints
-from lrmcodec.formats.errors import FormatError, PackError
+from lrmcodec.formats.errors import FormatError
 from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
 SIDE = 112
@@ -137,15 +136,8 @@ class AutoencoderDecoder:
         PackError
             When hyper-parameters or tensors are missing or do not fit together.
         """
-        card, name = pack.card["architecture"], str(pack.card.get("name"))
-        try:
-            shape = ConvShape(**{key: card[key] for key in ConvShape.__dataclass_fields__})
-        except (KeyError, TypeError) as error:
-            raise PackError(f"the card of pack '{name}' lacks the hyper-parameter {error}.",
-                            "Install the pack again.") from error
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(shape, checked(pack.tensors(), needed_tensors(shape), name), torch.device(device))
+        shape = read_shape(pack, ConvShape)
+        return cls(shape, read_tensors(pack, needed_tensors(shape)), pick_device(device))
 
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
         """At most the pack's rank, and one less than the frames (the latent takes one)."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,10 +27,11 @@ from torch import Tensor
 from lrmcodec.decoders.amortized import CoeffEncoder, shrink
 from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
 from lrmcodec.decoders.grid_network import GridShape, GridSiren
-from lrmcodec.decoders.siren import PackLike, pixel_grid
+from lrmcodec.decoders.siren import pixel_grid
+from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.entropy import decode_ints, encode_ints
-from lrmcodec.formats.errors import FormatError, PackError
+from lrmcodec.formats.errors import FormatError
 from lrmcodec.grid_fit import GridModel, fit_clip, normal_equations, truncate_coeffs
 from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
@@ -79,15 +79,8 @@ class GridSirenDecoder:
         PackError
             When hyper-parameters or tensors are missing or do not fit together.
         """
-        card, name = pack.card["architecture"], str(pack.card.get("name"))
-        try:
-            shape = GridShape(**{key: card[key] for key in GridShape.__dataclass_fields__})
-        except (KeyError, TypeError) as error:
-            raise PackError(f"the card of pack '{name}' lacks the hyper-parameter {error}.",
-                            "Install the pack again.") from error
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(shape, checked(pack.tensors(), needed_tensors(shape), name), torch.device(device))
+        shape = read_shape(pack, GridShape)
+        return cls(shape, read_tensors(pack, needed_tensors(shape)), pick_device(device))
 
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
         """At most the pack's rank; where a latent takes one, one less than the frames."""
@@ -213,17 +206,6 @@ def needed_tensors(shape: GridShape) -> dict[str, tuple[int, ...]]:
             "basis": (d, r), "mean": (d,), "latent_std": (d,), "coeff_std": (r,),
             "latent_gain": (shape.latent_channels,), "coeff_scale": (r,),
             **{f"encoder.{key}": tuple(value.shape) for key, value in encoder.items()}}
-
-
-def checked(tensors: Mapping[str, NDArray[Any]], needed: Mapping[str, tuple[int, ...]],
-            name: str) -> dict[str, NDArray[np.float32]]:
-    """Tensors of a pack as float32; PackError where one is missing or has another shape."""
-    for key, expected in needed.items():
-        if key not in tensors or tensors[key].shape != expected:
-            found = tensors[key].shape if key in tensors else "none"
-            raise PackError(f"tensor '{key}' of pack '{name}' should have shape {expected}, found {found}.",
-                            "Install the pack again.")
-    return {key: tensors[key].astype(np.float32) for key in needed}
 
 
 def _encoder(shape: GridShape, tensors: Mapping[str, NDArray[np.float32]]) -> CoeffEncoder:

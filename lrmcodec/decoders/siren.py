@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
+from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
 from lrmcodec.fit import Fit, Model, fit_clip, refit_coeffs
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.entropy import decode_ints, encode_ints
-from lrmcodec.formats.errors import FormatError, PackError
+from lrmcodec.formats.errors import FormatError
 from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
 STEP_FACTOR = 4.0
@@ -196,17 +197,6 @@ def pixel_grid(size: tuple[int, int], device: torch.device | str = "cpu") -> Ten
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 2)
 
 
-class PackLike(Protocol):
-    """What a decoder needs of a pack (`formats.pack.Pack`)."""
-
-    @property
-    def card(self) -> Mapping[str, Any]:
-        """Content of card.json."""
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        """Weights by name."""
-
-
 class SirenDecoder:
     """Shared SIREN with low-rank modulated latents; implements `decoders.base.Decoder`.
 
@@ -242,17 +232,10 @@ class SirenDecoder:
         PackError
             When hyper-parameters or tensors are missing or do not fit together.
         """
-        card = pack.card["architecture"]
-        try:
-            shape = SirenShape(**{key: card[key] for key in SirenShape.__dataclass_fields__})
-        except (KeyError, TypeError) as error:
-            raise PackError(f"the card of pack '{pack.card.get('name')}' lacks the SIREN hyper-parameter {error}.",
-                            "Install the pack again.") from error
-        net, tensors = Siren(shape), _checked(pack.tensors(), shape, str(pack.card.get("name")))
+        shape = read_shape(pack, SirenShape)
+        net, tensors = Siren(shape), read_tensors(pack, needed_tensors(shape))
         net.load_state_dict({name: torch.from_numpy(tensors[name].copy()) for name in net.state_dict()})
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(net, tensors, torch.device(device))
+        return cls(net, tensors, pick_device(device))
 
     @property
     def shape(self) -> SirenShape:
@@ -336,15 +319,9 @@ class SirenDecoder:
         return np.asarray(step / self._coeff_scale[:rank])
 
 
-def _checked(tensors: Mapping[str, NDArray[Any]], shape: SirenShape, name: str) -> dict[str, NDArray[np.float32]]:
-    """Tensors of a pack as float32, their shapes verified."""
+def needed_tensors(shape: SirenShape) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a pack's tensors."""
     d, r = shape.latent_size, shape.max_rank
-    needed = {key: tuple(value.shape) for key, value in Siren(shape).state_dict().items()}
-    needed |= {"basis": (d, r), "latent_mean": (d,), "latent_scale": (d,), "latent_gain": (d,),
-               "coeff_std": (r,), "coeff_scale": (r,)}
-    for key, expected in needed.items():
-        if key not in tensors or tensors[key].shape != expected:
-            found = tensors[key].shape if key in tensors else "none"
-            raise PackError(f"tensor '{key}' of pack '{name}' should have shape {expected}, found {found}.",
-                            "Install the pack again.")
-    return {key: tensors[key].astype(np.float32) for key in needed}
+    return {**{key: tuple(value.shape) for key, value in Siren(shape).state_dict().items()},
+            "basis": (d, r), "latent_mean": (d,), "latent_scale": (d,), "latent_gain": (d,),
+            "coeff_std": (r,), "coeff_scale": (r,)}
