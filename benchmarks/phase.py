@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from lrmcodec import codec, simulate
 from lrmcodec.benchmarks.provenance import provenance
 from lrmcodec.benchmarks.sets import Source, echonet
+from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.video import read_clip
 from lrmcodec.readout import phase_of, read_phase
@@ -138,8 +140,10 @@ def simulated(preset: str, seed: int, folder: Path | None) -> Labelled:
         if path is None:
             return made
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, frames=made.clip.frames, times_s=made.clip.times_s, ed=made.ed, es=made.es,
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, frames=made.clip.frames, times_s=made.clip.times_s, ed=made.ed, es=made.es,
                             area=made.area if made.area is not None else np.zeros(0), rhythm=made.rhythm)
+        write_atomic(path, buffer.getvalue(), force=True)  # several runs may share the cache
     with np.load(path) as kept:
         return Labelled(f"{preset}_{seed}", Clip(kept["frames"], kept["times_s"]), kept["ed"].tolist(),
                         kept["es"].tolist(), kept["area"] if len(kept["area"]) else None, str(kept["rhythm"]))
