@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from lrmcodec.decoders.amortized import CoeffEncoder
 from lrmcodec.decoders.autoencoder import ConvShape
 from lrmcodec.decoders.autoencoder import needed_tensors as conv_tensors
+from lrmcodec.decoders.base import Components, Decoder
 from lrmcodec.decoders.grid_network import GridShape, GridSiren
+from lrmcodec.formats.errors import FormatError
 
 GRID = GridShape(width=20, depth=4, channels=4, grid=6, latent_channels=4, max_rank=5, w0_first=12.0, w0_last=8.0)
 FRAMEWISE = GridShape(width=20, depth=4, channels=4, grid=6, latent_channels=0, max_rank=9, w0_first=12.0, w0_last=8.0)
@@ -70,3 +72,19 @@ def conv_pack(shape: ConvShape = CONV, seed: int = 0) -> TinyPack:
     arrays["latent_gain"] = np.full(shape.latent_size, 0.1, np.float16)
     arrays["coeff_scale"] = np.full(shape.max_rank, 0.1, np.float16)
     return TinyPack({"name": "tiny", "architecture": {"id": 4, "name": "autoencoder", **shape.to_card()}}, arrays)
+
+
+def check_damaged(decoder: Decoder, components: Components, frame_count: int, size: tuple[int, int], rank: int) -> None:
+    """Noise or cut payloads must raise FormatError or give frames of [0, 1]."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        noise = {key: rng.bytes(len(data)) for key, data in components.items()}
+        cut = {key: data[:rng.integers(len(data) + 1)] for key, data in components.items()}
+        for broken in (noise, cut):
+            try:
+                restored = decoder.restore(broken, frame_count, size, rank, 60)
+            except FormatError:
+                continue
+            out = decoder.render(restored, restored.coeffs[:1])
+            assert np.isfinite(out).all()
+            assert 0 <= out.min() <= out.max() <= 1

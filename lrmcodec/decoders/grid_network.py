@@ -11,18 +11,20 @@ Shift modulation as in Functa (arXiv 2201.12204), sine layers as in SIREN (arXiv
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from lrmcodec.decoders.sine_layers import SineLayers
 
 DISPLACEMENT_START = 0.002
 """Standard deviation of the first displacement weights, in half frame heights for a unit of a latent value."""
 
 
 @dataclass(frozen=True)
-class GridShape:
+class GridShape(SineLayers):
     """Hyper-parameters of the network, as they stand in a pack's card.
 
     Attributes
@@ -53,11 +55,6 @@ class GridShape:
     w0_last: float
 
     @property
-    def hidden_count(self) -> int:
-        """Modulated layers."""
-        return self.depth - 2
-
-    @property
     def node_count(self) -> int:
         """Nodes of the grid."""
         return self.grid**2
@@ -78,15 +75,6 @@ class GridShape:
         look_up = 2 * (self.node_count + 4 * self.channels)
         hidden = self.hidden_count * (self.width**2 + self.width * self.channels)
         return look_up + 2 * self.channels + 3 * self.width + hidden
-
-    def w0(self) -> list[float]:
-        """Frequency factors of the sine layers, first to last."""
-        steps = max(self.hidden_count, 1)
-        return [self.w0_first + (self.w0_last - self.w0_first) * i / steps for i in range(steps + 1)]
-
-    def to_card(self) -> dict[str, Any]:
-        """Plain values for a card."""
-        return asdict(self)
 
 
 class Linear(NamedTuple):

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
+from lrmcodec.decoders.sine_layers import SineLayers
 from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
 from lrmcodec.fit import Fit, Model, fit_clip, refit_coeffs
 from lrmcodec.formats.container import Component
@@ -41,7 +41,7 @@ RENDER_PIXELS = 1 << 15
 
 
 @dataclass(frozen=True)
-class SirenShape:
+class SirenShape(SineLayers):
     """Hyper-parameters of the network, as they stand in a pack's card.
 
     Attributes
@@ -66,23 +66,9 @@ class SirenShape:
     w0_last: float
 
     @property
-    def hidden_count(self) -> int:
-        """Modulated layers."""
-        return self.depth - 2
-
-    @property
     def macs_per_pixel(self) -> int:
         """Multiply-accumulates for one pixel, sines not counted."""
         return 2 * self.width + self.hidden_count * self.width**2 + self.width
-
-    def w0(self) -> list[float]:
-        """Frequency factors of the sine layers, first to last."""
-        steps = max(self.hidden_count, 1)
-        return [self.w0_first + (self.w0_last - self.w0_first) * i / steps for i in range(steps + 1)]
-
-    def to_card(self) -> dict[str, Any]:
-        """Plain values for a card."""
-        return asdict(self)
 
 
 class Siren(nn.Module):
