@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -94,7 +95,7 @@ def _reader(path: Path) -> Callable[[Path, FrameCollector, Progress | None], Cli
     if not head:
         raise ClipError(f"{path} is empty.", "Check that it was copied completely.")
     if head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
-        read: Callable[[Path, FrameCollector, Progress | None], Clip] = _dicom(ClipError).collect_dicom
+        read: Callable[[Path, FrameCollector, Progress | None], Clip] = _dicom("dicom", ClipError).collect_dicom
         return read
     if head.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
         return images.read_npy
@@ -103,17 +104,16 @@ def _reader(path: Path) -> Callable[[Path, FrameCollector, Progress | None], Cli
     return stream.read_video
 
 
-def _dicom(error: type[LrmError]) -> ModuleType:
-    """Import the DICOM module, which needs an optional package."""
+def _dicom(name: str, error: type[LrmError]) -> ModuleType:
+    """Import one of the DICOM modules, which need an optional package."""
     try:
-        from lrmcodec.formats import dicom
+        return import_module(f"lrmcodec.formats.{name}")
     except ImportError as missing:
         raise error(_NO_PYDICOM, _NO_PYDICOM_HINT) from missing
-    return dicom
 
 
 def _write_dicom(path: Path, output: Output) -> None:
-    _dicom(OutputError).write_dicom(path, output)
+    _dicom("dicom_write", OutputError).write_dicom(path, output)
 
 
 WRITERS: dict[str, Callable[[Path, Output], None]] = {

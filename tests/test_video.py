@@ -211,8 +211,9 @@ def test_blocks_must_be_of_one_kind(tmp_path: Path, second: NDArray[np.uint8]) -
 
 
 def test_without_pydicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(lrmcodec.formats, "dicom", raising=False)
-    monkeypatch.setitem(sys.modules, "lrmcodec.formats.dicom", None)
+    for name in ("dicom", "dicom_write"):
+        monkeypatch.delattr(lrmcodec.formats, name, raising=False)
+        monkeypatch.setitem(sys.modules, f"lrmcodec.formats.{name}", None)
     (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(ClipError) as caught:
         read_clip(tmp_path / "a.dcm")
