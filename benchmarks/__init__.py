@@ -10,12 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrmcodec.benchmarks.rows import Row
-    from lrmcodec.benchmarks.run import Plan, bench
+    from lrmcodec.benchmarks.measure.rows import Row
+    from lrmcodec.benchmarks.measure.run import Plan, bench
 
 __all__ = ["Plan", "Row", "bench"]
 
-_HOMES = {"Plan": "lrmcodec.benchmarks.run", "bench": "lrmcodec.benchmarks.run", "Row": "lrmcodec.benchmarks.rows"}
+_HOMES = {"Plan": "lrmcodec.benchmarks.measure.run", "bench": "lrmcodec.benchmarks.measure.run",
+          "Row": "lrmcodec.benchmarks.measure.rows"}
 
 
 def __getattr__(name: str) -> Any:

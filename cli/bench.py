@@ -12,9 +12,9 @@ from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
 
 if TYPE_CHECKING:
-    from lrmcodec.benchmarks.rows import Row
-    from lrmcodec.benchmarks.run import Plan
-    from lrmcodec.benchmarks.sets import Source
+    from lrmcodec.benchmarks.measure.rows import Row
+    from lrmcodec.benchmarks.measure.run import Plan
+    from lrmcodec.benchmarks.measure.sets import Source
 
 SOME_FAILED = 3
 SETS = ("demo", "simulated", "echonet")
@@ -84,8 +84,8 @@ def bench(console: Console, /, clips: tuple[str, ...], chosen_set: str | None, o
     if speed:
         return _speed(console, Path(output), repeats, given, as_json)
 
-    from lrmcodec.benchmarks.plots import check_matplotlib
-    from lrmcodec.benchmarks.run import bench as measure
+    from lrmcodec.benchmarks.measure.run import bench as measure
+    from lrmcodec.benchmarks.show.plots import check_matplotlib
 
     if given["report"]:
         check_matplotlib()
@@ -104,8 +104,8 @@ def bench(console: Console, /, clips: tuple[str, ...], chosen_set: str | None, o
 
 def _sources(clips: tuple[str, ...], chosen_set: str | None, given: dict[str, Any]) -> list[Source]:
     """Clips that are named, with size, gray and labels as asked."""
-    from lrmcodec.benchmarks import sets
-    from lrmcodec.benchmarks.labels import read_labels
+    from lrmcodec.benchmarks.measure import sets
+    from lrmcodec.benchmarks.measure.labels import read_labels
 
     if chosen_set == "echonet":
         if len(clips) != 1:
@@ -122,7 +122,7 @@ def _sources(clips: tuple[str, ...], chosen_set: str | None, given: dict[str, An
 
 
 def _plan(given: dict[str, Any]) -> Plan:
-    from lrmcodec.benchmarks.run import Plan
+    from lrmcodec.benchmarks.measure.run import Plan
 
     chosen = {name: given[name] for name in ("ranks", "ratios", "packs", "peers") if given[name] is not None}
     return Plan(**chosen, device=given["device"], jobs=given["jobs"])
@@ -136,7 +136,7 @@ def _failed(console: Console, failures: list[tuple[str, str]], clip: str, why: s
 def _report(folder: Path, rows: list[Row], sources: list[Source], plan: Plan, failures: list[tuple[str, str]],
             given: dict[str, Any]) -> list[str]:
     """Write what a person reads; the summary needs no matplotlib."""
-    from lrmcodec.benchmarks import report, summary
+    from lrmcodec.benchmarks.show import report, summary
 
     if not given["report"]:
         summary.write_summary(folder, rows)
@@ -161,7 +161,7 @@ def _tell(console: Console, rows: list[Row], failures: list[tuple[str, str]], ou
 
 
 def _speed(console: Console, folder: Path, repeats: int, given: dict[str, Any], as_json: bool) -> int:
-    from lrmcodec.benchmarks import speed
+    from lrmcodec.benchmarks.studies import speed
 
     with console.progress() as progress:
         measured = speed.measure(folder, packs=given["packs"] or ("spatial",), device=given["device"],

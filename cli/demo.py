@@ -71,7 +71,7 @@ def demo(console: Console, output: str, ratio: float, force: bool, as_json: bool
 def _sources() -> Iterator[Source]:
     from lrmcodec.formats.video import read_clip
     from lrmcodec.samples import lung_clip_path
-    from lrmcodec.simulate.phantom import beating_heart
+    from lrmcodec.simulate.heart.phantom import beating_heart
 
     path = lung_clip_path()
     yield Source("lung", "Lung, convex probe", read_clip(path), path)
@@ -139,7 +139,7 @@ def _measure(source: Source, lrm: Path, frames: NDArray[np.uint8], encode_s: flo
 
 
 def _write_picture(results: list[Result], path: Path) -> None:
-    from lrmcodec.cli.picture import Row, draw, png
+    from lrmcodec.cli.show.strip import Row, draw, png
     from lrmcodec.formats.atomic import write_atomic
 
     rows = []

@@ -29,10 +29,10 @@ def plot(console: Console, source: str, output: str | None, pack: str | None, de
     heart beats it shows the main motion and its two ends. Needs matplotlib (pip install 'lrmcodec[plot]').
     """
     target = output_beside(source, output, (".png",), ".png", force)
-    from lrmcodec.cli import figures
+    from lrmcodec.cardiac.readout import read_phase
+    from lrmcodec.cardiac.trajectory import find_motion, picked_frames
+    from lrmcodec.cli.show import figures
     from lrmcodec.formats.atomic import write_atomic
-    from lrmcodec.readout import read_phase
-    from lrmcodec.trajectory import find_motion, picked_frames
 
     file = open_lrm(source, pack=pack, device=device)
     phase = read_phase(file)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lrmcodec.readout import Phase
+    from lrmcodec.cardiac.readout import Phase
 
 SOME_FAILED = 3
 MAX_ROWS = 100
@@ -74,8 +74,8 @@ def readout(console: Console, sources: tuple[str, ...], signal: bool, as_csv: bo
 
 def _read_all(sources: tuple[str, ...], pack: str | None) -> Iterator[Read]:
     """Read one file after the other; of several, those that fail are named on stderr and left out."""
+    from lrmcodec.cardiac.readout import read_phase
     from lrmcodec.formats.errors import LrmError
-    from lrmcodec.readout import read_phase
 
     for source in sources:
         try:
@@ -89,7 +89,7 @@ def _read_all(sources: tuple[str, ...], pack: str | None) -> Iterator[Read]:
 
 def _check_picture(path: str, count: int, force: bool) -> None:
     """Refuse now what could not be drawn or written later."""
-    from lrmcodec.cli.figures import new_figure
+    from lrmcodec.cli.show.figures import new_figure
     from lrmcodec.formats.atomic import check_writable
 
     if count > MAX_ROWS:
@@ -99,7 +99,7 @@ def _check_picture(path: str, count: int, force: bool) -> None:
 
 
 def _draw(path: str, found: list[Read], force: bool) -> None:
-    from lrmcodec.cli.figures import draw_signals, png
+    from lrmcodec.cli.show.figures import draw_signals, png
     from lrmcodec.formats.atomic import write_atomic
 
     rows = [(Path(one.source).name, one.phase, one.times_s) for one in found]

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lrmcodec.cli.page import Quality
+    from lrmcodec.cardiac.readout import Phase
+    from lrmcodec.cardiac.trajectory import Motion
+    from lrmcodec.cli.show.page import Quality
     from lrmcodec.codec import LrmFile
-    from lrmcodec.readout import Phase
-    from lrmcodec.trajectory import Motion
 
 
 @click.command()
@@ -42,9 +42,9 @@ def report(console: Console, source: str, against: str | None, output: str | Non
     'encode' was told to; it is resized to the size of the file's frames.
     """
     target = output_beside(source, output, (".html", ".htm"), ".html", force)
-    from lrmcodec.cli.page import Report, render
+    from lrmcodec.cardiac.readout import read_phase
+    from lrmcodec.cli.show.page import Report, render
     from lrmcodec.formats.atomic import write_atomic
-    from lrmcodec.readout import read_phase
 
     file = open_lrm(source, pack=pack, device=device)
     original = None if against is None else _original(console, against, file, start, duration, gray)
@@ -89,7 +89,7 @@ def _compare(path: str, original: NDArray[np.uint8], decoded: NDArray[np.uint8])
     import numpy as np
 
     from lrmcodec import metrics
-    from lrmcodec.cli.page import Quality
+    from lrmcodec.cli.show.page import Quality
 
     per_frame = -10 * np.log10(np.maximum(metrics.frame_mse(original, decoded), 10 ** (-metrics.MAX_PSNR_DB / 10)))
     return Quality(Path(path).name, source_bytes(path), original, metrics.psnr_db(original, decoded),
@@ -98,8 +98,8 @@ def _compare(path: str, original: NDArray[np.uint8], decoded: NDArray[np.uint8])
 
 def _motion(file: LrmFile, phase: Phase, device: str) -> Motion | None:
     """None where nothing moves; the page says so."""
+    from lrmcodec.cardiac.trajectory import find_motion
     from lrmcodec.formats.errors import TargetError
-    from lrmcodec.trajectory import find_motion
 
     try:
         return find_motion(file, phase, device)

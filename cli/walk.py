@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image, ImageDraw, ImageFont
 
+    from lrmcodec.cardiac.readout import Phase
+    from lrmcodec.cardiac.trajectory import Motion
     from lrmcodec.codec import LrmFile
-    from lrmcodec.readout import Phase
-    from lrmcodec.trajectory import Motion
 
 STRIP = ".png"
 KINDS = (".gif", STRIP)
@@ -64,9 +64,9 @@ def walk(console: Console, source: str, output: str | None, steps: int | None, p
     never recorded. Where no heart beats, the whole clip and its main motion from end to end.
     """
     target = output_beside(source, output, KINDS, "_walk.gif", force)
+    from lrmcodec.cardiac.readout import read_phase
+    from lrmcodec.cardiac.trajectory import find_motion
     from lrmcodec.formats.atomic import write_atomic
-    from lrmcodec.readout import read_phase
-    from lrmcodec.trajectory import find_motion
 
     file = open_lrm(source, pack=pack, device=device)
     phase = read_phase(file)
@@ -90,7 +90,7 @@ def _take_steps(file: LrmFile, phase: Phase, motion: Motion, count: int, *, ther
     """Render the frames: of a whole beat for a film, from ED to ES for a strip."""
     import numpy as np
 
-    from lrmcodec.trajectory import end_words, one_beat
+    from lrmcodec.cardiac.trajectory import end_words, one_beat
 
     start_s, middle_s, stop_s = one_beat(phase, file.times_s)
     is_heart = phase.quality_word == "cardiac"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import metrics
+from lrmcodec.cardiac.direction import Cavity, find_cavity, find_direction, weight_count
 from lrmcodec.decoders.base import Decoder, FittedSegment, Progress
 from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder
 from lrmcodec.formats.atomic import write_atomic
@@ -31,7 +32,6 @@ from lrmcodec.formats.container import (
 )
 from lrmcodec.formats.errors import ClipError, TargetError
 from lrmcodec.formats.pack import Pack
-from lrmcodec.phase import Cavity, find_cavity, find_direction, weight_count
 from lrmcodec.rate import RANKS, Search, Setting, Target, Trial, share
 from lrmcodec.reader import BLOCK_VALUES, LrmFile, check_size, read_bytes, to_uint8
 

@@ -26,13 +26,13 @@ from torch import Tensor
 
 from lrmcodec.decoders.amortized import CoeffEncoder, shrink
 from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
+from lrmcodec.decoders.grid_fit import GridModel, fit_clip, normal_equations, truncate_coeffs
 from lrmcodec.decoders.grid_network import GridShape, GridSiren
 from lrmcodec.decoders.siren import pixel_grid
 from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.entropy import decode_ints, encode_ints
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.grid_fit import GridModel, fit_clip, normal_equations, truncate_coeffs
 from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
 LATENT_FACTOR, COEFF_FACTOR = 2.0, 2.0

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
 from lrmcodec.decoders.sine_layers import SineLayers
+from lrmcodec.decoders.siren_fit import Fit, Model, fit_clip, refit_coeffs
 from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
-from lrmcodec.fit import Fit, Model, fit_clip, refit_coeffs
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.entropy import decode_ints, encode_ints
 from lrmcodec.formats.errors import FormatError
@@ -233,7 +233,7 @@ class SirenDecoder:
         return max(0, min(self.shape.max_rank, frame_count - 1))
 
     def fit(self, frames: NDArray[np.uint8], max_rank: int, seed: int, progress: Progress) -> FittedSegment:
-        """Fit latent and coefficients of frames (T, H, W) jointly; see `lrmcodec.fit.fit_clip`."""
+        """Fit latent and coefficients of frames (T, H, W) jointly; see `lrmcodec.decoders.siren_fit.fit_clip`."""
         flat = self._flat(frames)
         coords = pixel_grid((frames.shape[1], frames.shape[2]), self.device)
         fit = fit_clip(self._model.to_rank(max_rank), flat, coords, seed, progress)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from lrmcodec.simulate.anatomy import SHAPES, VIEWS, draw_anatomy
-from lrmcodec.simulate.heart import HeartScene, Slice
-from lrmcodec.simulate.heartbeat import RHYTHMS, draw_heartbeat
-from lrmcodec.simulate.lung_presets import LUS_LIKE
-from lrmcodec.simulate.motion import Motion, Regional, draw_sway
+from lrmcodec.simulate.heart.anatomy import SHAPES, VIEWS, draw_anatomy
+from lrmcodec.simulate.heart.heartbeat import RHYTHMS, draw_heartbeat
+from lrmcodec.simulate.heart.motion import Motion, Regional, draw_sway
+from lrmcodec.simulate.heart.scene import HeartScene, Slice
+from lrmcodec.simulate.heart.tissue import draw_looks, paint
+from lrmcodec.simulate.lung.presets import LUS_LIKE
 from lrmcodec.simulate.plan import Plan, Preset, Request
 from lrmcodec.simulate.scan import Probe, Settings
-from lrmcodec.simulate.tissue import draw_looks, paint
 
 
 @dataclass(frozen=True)

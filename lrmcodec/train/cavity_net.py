@@ -1,4 +1,4 @@
-"""Training of the network that finds the left ventricle while encoding (`lrmcodec.cavity`).
+"""Training of the network that finds the left ventricle while encoding (`lrmcodec.cardiac.cavity`).
 
 python -m lrmcodec.train.cavity_net --cache DIR --lung FOLDER [--clips 960] [--steps 4000] -o cavity.safetensors
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from lrmcodec.cavity import CHANGE_GAIN, SIDE
+from lrmcodec.cardiac.cavity import CHANGE_GAIN, SIDE
 from lrmcodec.train.data import lung_files, read_gray, resize_area
 
 Frames = NDArray[np.uint8]
@@ -40,7 +40,7 @@ REPORT_STEPS = 100
 
 
 class CavityNet(nn.Module):
-    """The U-Net of `lrmcodec.cavity`, with batch normalization that export folds into the convolutions."""
+    """The U-Net of `lrmcodec.cardiac.cavity`, with batch normalization that export folds into the convolutions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ def _validate(network: CavityNet, hearts: tuple[Tensor, Tensor]) -> str:
 
 
 def export(network: CavityNet, path: Path) -> None:
-    """Write the weights that `lrmcodec.cavity` reads: float16, normalization folded in, taps as rows of a matrix."""
+    """Write the weights that `lrmcodec.cardiac.cavity` reads: float16, normalization folded in, taps as matrix rows."""
     tensors: dict[str, NDArray[np.float16]] = {}
     for name in ("down1", "down2", "down3", "up2", "up1"):
         block = getattr(network, name)

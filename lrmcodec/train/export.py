@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
+from lrmcodec.decoders.grid_fit import coeff_jacobian
 from lrmcodec.decoders.grid_network import GridSiren, node_weights
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.pack import CARD, WEIGHTS
-from lrmcodec.grid_fit import coeff_jacobian
 from lrmcodec.train.grid_trainer import GridTrainer
 
 STATISTICS_CLIPS, STATISTICS_PIXELS = 96, 1024

@@ -1,0 +1,1 @@
+"""What is measured: clips, settings, rows, and the run that fills them."""

@@ -1,0 +1,1 @@
+"""What is shown of the rows: curves, tables, plots, pages."""

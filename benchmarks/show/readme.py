@@ -1,0 +1,101 @@
+"""Results of this version, from committed rows into the README: a table for each set and one plot for all.
+
+python -P -m lrmcodec.benchmarks.show.readme [ROOT]
+
+ROOT is the checkout. Rows are read from benchmarks/results/SET/rows.tsv; the block between the README's markers is
+replaced, and docs/rate_distortion.png drawn again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+from lrmcodec.benchmarks.measure.rows import OURS, Row, read_rows
+from lrmcodec.benchmarks.measure.run import ROWS
+from lrmcodec.benchmarks.show import plots
+from lrmcodec.benchmarks.show.summary import at_equal_bytes, bd_table, facts, phase_table
+from lrmcodec.formats.atomic import write_atomic
+
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+RESULTS, PICTURE = Path("benchmarks/results"), Path("docs/rate_distortion.png")
+SETS = {
+    "cardiac_sample": "Three apical four-chamber clips of EchoNet-Dynamic (Ouyang et al. 2020), 112x112, 50 frames a "
+                      "second",
+    "lung_test": "Five lung clips of patients held out from training and tuning, reduced to 112x112",
+    "simulated": "Ten simulated hearts of seeds that nothing was trained on, 112x112, 50 frames a second",
+}
+TITLES = ("Hearts (EchoNet-Dynamic)", "Lungs", "Simulated hearts")
+OURS_SHOWN = f"{OURS}spatial"
+WIDTH = 120
+SHOWN = tuple(f"ratio {ratio}" for ratio in (100, 300, 1000, 3000))
+PEERS = ("lowrank-av1", "av1", "x265", "vp9")
+ANCHOR = "av1"
+INTRO = (
+    "Mean PSNR in dB / SSIM3D at equal bytes, every byte of the file counted, decoded from disk by a separate "
+    "process. AV1 (SVT-AV1 preset 2), x265 (veryslow) and VP9 stand for the best of every frame, every 2nd, 4th, 8th "
+    "or 16th frame with linear blending, and reduced size; a dash where one of the clips cannot be made so small. "
+    "\"Low rank + AV1 still\" is the plainest codec of this kind. Nothing that makes pictures is trained. Quantizer "
+    "steps were tuned on other lung clips and simulated hearts; ideas that were dropped were also looked at on the "
+    "cardiac clips, and two of the lung clips showed faults of the size search, since mended (benchmarks/LOG.md)."
+)
+OUTRO = (
+    "Made with `lrmcodec bench`, rows in `benchmarks/results/`; this block with `python -P -m "
+    "lrmcodec.benchmarks.show.readme`. How it is measured: [docs/benchmarks.md](docs/benchmarks.md); speed and memory: "
+    "[benchmarks/results/speed.md](benchmarks/results/speed.md); what was tried: "
+    "[benchmarks/LOG.md](benchmarks/LOG.md)."
+)
+
+
+def block(root: Path) -> str:
+    """Text between the markers, made from the rows under `root`."""
+    parts = [INTRO, f"![PSNR and SSIM3D against ratio on three sets of clips]({PICTURE})"]
+    for name, rows in read_sets(root).items():
+        shown = [row for row in rows if not row.is_ours or row.setting in SHOWN]
+        parts += [f"{SETS[name]}:", at_equal_bytes(shown, OURS_SHOWN, PEERS).markdown(), _sentence(rows), facts(rows)]
+    return "\n\n".join(part if part[0] in "|!" else fill(part, WIDTH, break_on_hyphens=False)
+                       for part in [*parts, OUTRO])
+
+
+def read_sets(root: Path) -> dict[str, list[Row]]:
+    """Rows of every set; raises ClipError when one is missing."""
+    return {name: read_rows(root / RESULTS / name / ROWS) for name in SETS}
+
+
+def _sentence(rows: Sequence[Row]) -> str:
+    """BD-rates against AV1 and, where beats are labelled, the readout at the ratios asked for."""
+    rates = {line[0]: line[1:] for line in bd_table(rows, ANCHOR).rows}
+    psnr, ssim = rates["lrmcodec"]
+    text = f"Bytes against AV1 at equal PSNR {psnr}, at equal SSIM3D {ssim} (BD-rate)."
+    asked = [line for line in phase_table(rows, OURS_SHOWN).rows if line[0].startswith("ratio")]
+    return text + "".join(f" Cardiac readout at {line[0]}: ED {line[1]} (missed / false {line[2]}), ES {line[3]} "
+                          f"({line[4]}); the small network that finds the ventricle was trained on other hearts of the "
+                          "same simulator." for line in asked if line[0] == "ratio 1000")
+
+
+def picture(root: Path) -> bytes:
+    """PNG of the mean curves of every set."""
+    return plots.png(plots.rate_distortion_of_sets(dict(zip(TITLES, read_sets(root).values(), strict=True))))
+
+
+def with_block(readme: str, text: str) -> str:
+    """README with the part between its markers replaced; raises ValueError without markers."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the README has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write README and plot."""
+    root = Path(arguments[0]) if arguments else Path()
+    readme = root / "README.md"
+    write_atomic(readme, with_block(readme.read_text(encoding="utf-8"), block(root)).encode(), force=True)
+    write_atomic(root / PICTURE, picture(root), force=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The beating heart: seen in the pixels while encoding, read from the coefficients ever after."""

@@ -1,0 +1,1 @@
+"""Hearts: anatomy, rhythm, motion and tissue of echocardiograms."""

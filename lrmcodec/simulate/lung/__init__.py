@@ -1,0 +1,1 @@
+"""Lungs: chest wall, pleura, and what is seen below it."""

@@ -1,0 +1,146 @@
+"""The report: one page that needs nothing else, opened in a real browser where one is installed."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("matplotlib")
+
+from lrmcodec.benchmarks import Plan, bench
+from lrmcodec.benchmarks.measure.labels import Labels
+from lrmcodec.benchmarks.measure.rows import Row, read_rows
+from lrmcodec.benchmarks.measure.sets import Source
+from lrmcodec.benchmarks.show.report import write_report
+from lrmcodec.formats.video import write_clip
+from lrmcodec.simulate.heart.phantom import phantom
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+VOID = {"meta", "img", "br", "hr", "link"}
+PLAN = Plan(peers=("av1", "ffv1"), ranks=(1, 4), ratios=(30.0, 100.0))
+
+
+class Page(HTMLParser):
+    """Tags in order, links, pictures and text; complains about tags that are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.pictures: list[bytes] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag == "img":
+            assert values["alt"]
+            self.pictures.append(base64.b64decode((values["src"] or "").removeprefix("data:image/png;base64,")))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Report of a labelled heart and a failure; names with signs that HTML minds."""
+    place = tmp_path_factory.mktemp("report")
+    made = phantom(70, (32, 48), seed=2)
+    write_clip(made.clip, place / "heart.npz")
+    labels = Labels(tuple(made.ed_frames.tolist()), tuple(made.es_frames.tolist()))
+    sources = [Source("a<b>&c", str(place / "heart.npz"), labels=labels)]
+    rows = bench(sources, output=place / "out", plan=PLAN)
+    write_report(place / "out", rows, sources, PLAN.packs, [("other", "<broken>")])
+    return place / "out"
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Page:
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(folder: Path, page: Page) -> None:
+    assert not page.open
+    assert page.links
+    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert "<script" not in (folder / "report.html").read_text()
+
+
+def test_every_picture_opens_and_lies_beside_the_page(folder: Path, page: Page) -> None:
+    plots = {path.name: path.read_bytes() for path in (folder / "plots").iterdir()}
+    assert set(plots) == {"rate_distortion.png", "ranks_spatial.png", "phase_spatial.png", "strip.png",
+                          "trajectories.png", "parts_spatial.png"}
+    assert sorted(page.pictures) == sorted(plots.values())
+    for data in plots.values():
+        with Image.open(io.BytesIO(data)) as picture:
+            assert min(picture.size) > 100
+            assert len(picture.convert("L").getcolors(1 << 20) or []) > 8
+
+
+def test_the_page_says_what_was_measured(page: Page) -> None:
+    text = " ".join(page.words)
+    for words in ("Rate and distortion", "Rank: lrmcodec", "End diastole and end systole", "Where the bytes go",
+                  "Trajectories", "BD-rate against AV1", "Without loss", "FFV1", "scalars alone", "<broken>",
+                  "a<b>&c"):
+        assert words in text, words
+
+
+def test_pictures_of_clips_can_be_left_out(folder: Path, tmp_path: Path) -> None:
+    rows = read_rows(folder / "rows.tsv")
+    write_report(tmp_path, rows, [], PLAN.packs, [], show_frames=False)
+    assert not (tmp_path / "plots" / "strip.png").exists()
+    assert len(Page((tmp_path / "report.html").read_text()).pictures) == 4
+
+
+def test_peers_alone_and_notes_make_a_page(tmp_path: Path) -> None:
+    facts = {"frames": 10, "height": 32, "width": 32, "fps": 25.0, "raw_bytes": 10240}
+    rows = [Row("a", "id", "vp9", "all", **facts, note="not available: this PyAV has no libvpx-vp9."),
+            *(Row("a", "id", "av1", f"crf {size}", **facts, size_bytes=size, ratio=10240 / size,
+                  psnr_db=20 + size / 100, ssim3d=0.5 + size / 1000) for size in (100, 200, 300))]
+    write_report(tmp_path, rows, [], (), [])
+    page = Page((tmp_path / "report.html").read_text())
+    assert len(page.pictures) == 1
+    assert "VP9, all: not available: this PyAV has no libvpx-vp9." in page.words
+
+
+def test_equal_rows_give_equal_pictures(folder: Path, tmp_path: Path) -> None:
+    rows = read_rows(folder / "rows.tsv")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write_report(tmp_path / name, rows, [], PLAN.packs, [], show_frames=False)
+    for path in (tmp_path / "first").rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / "second" / path.relative_to(tmp_path / "first")).read_bytes(), path
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_a_browser_shows_it_without_complaint(folder: Path, tmp_path: Path) -> None:
+    """The page as the browser built it: every picture has its pixels, and the console stays empty."""
+    probe = ("<script>window.onload = () => { document.title = [...document.images].map("
+             "i => `${i.complete && i.naturalWidth > 100}`).join() + '|' + document.documentElement.scrollWidth; }"
+             "</script>")
+    tested = tmp_path / "report.html"
+    tested.write_text((folder / "report.html").read_text().replace("</body>", f"{probe}</body>"))
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--dump-dom",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
+         "--window-size=1200,900", f"--user-data-dir={tmp_path / 'profile'}", tested.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True)
+    title = done.stdout.partition("<title>")[2].partition("</title>")[0]
+    loaded, _, width = title.partition("|")
+    assert loaded.split(",") == ["true"] * 6
+    assert int(width) <= 1200
+    assert "CONSOLE" not in done.stderr

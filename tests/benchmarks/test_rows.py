@@ -1,0 +1,73 @@
+"""Rows as text: nothing lost, a line cut short left out, foreign and damaged files refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrmcodec.benchmarks.measure.quality import psnr_pooled_db, qualities
+from lrmcodec.benchmarks.measure.rows import COLUMNS, Row, header, read_rows, to_line, write_rows
+from lrmcodec.formats.errors import ClipError
+
+ROW = Row("heart", "0123abcd", "lrmcodec spatial", "ratio 1000", 100, 112, 112, 50.0, 1254400, rank=8,
+          size_bytes=1250.0, ratio=1003.52, psnr_db=25.1234, ed_misses=0, note="one\ttwo\nthree", versions="lrmcodec 0")
+
+
+def test_rows_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    other = replace(ROW, setting="ratio 300", rank=None, psnr_db=None, note="")
+    write_rows([ROW, other], path)
+    assert read_rows(path) == [replace(ROW, note="one two three"), other]
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_every_cell_is_there() -> None:
+    assert len(to_line(ROW).rstrip("\n").split("\t")) == len(COLUMNS)
+
+
+@pytest.mark.parametrize("cut", [1, 20, 200])
+def test_a_line_cut_short_is_left_out(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text(header() + to_line(ROW) + to_line(ROW)[:-cut])
+    assert len(read_rows(path)) == 1
+
+
+def test_another_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text("clip\tcodec\nheart\tav1\n")
+    with pytest.raises(ClipError, match="does not hold rows"):
+        read_rows(path)
+
+
+def test_a_damaged_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text(header() + to_line(ROW).replace("1254400", "many"))
+    with pytest.raises(ClipError, match="damaged row"):
+        read_rows(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ClipError, match="nothing"):
+        read_rows(tmp_path / "nothing.tsv")
+
+
+def test_psnr_of_known_arrays() -> None:
+    original = np.full((2, 16, 16), 100, np.uint8)
+    decoded = original.copy()
+    decoded[0] += 1
+    decoded[1] += 10
+    found = qualities(original, decoded)
+    full = 20 * np.log10(255)
+    assert found["psnr_db"] == pytest.approx(full - 10)  # mean of full and full - 20
+    assert found["psnr_pooled_db"] == pytest.approx(full - 10 * np.log10((1 + 100) / 2))
+    assert psnr_pooled_db(original, original) == 120
+
+
+def test_ssim_of_known_arrays() -> None:
+    rng = np.random.default_rng(1)
+    original = rng.integers(0, 256, (12, 24, 24)).astype(np.uint8)
+    assert qualities(original, original)["ssim3d"] == pytest.approx(1)
+    assert qualities(original, 255 - original)["ssim3d"] < 0

@@ -1,0 +1,122 @@
+"""Phase at encode time: polarity from the pixels, nothing stored where nothing beats, and every byte counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lrmcodec import codec
+from lrmcodec.cardiac.direction import find_cavity, find_direction, weight_count
+from lrmcodec.cardiac.readout import read_phase, standardize
+from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.container import Component, byte_counts
+from lrmcodec.simulate.heart.phantom import Phantom, phantom, random_phantom
+
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
+
+@pytest.fixture(scope="module")
+def hearts() -> list[Phantom]:
+    return [random_phantom(seed, 110) for seed in (1, 2, 5)]
+
+
+@pytest.fixture(scope="module")
+def heart() -> Phantom:
+    return phantom(100, (64, 64), 50, heart_rate_bpm=80, seed=4)
+
+
+def lung_like(count: int = 120) -> Clip:
+    """Texture that slides to and fro slowly and irregularly, with flicker."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:64, :64]
+    texture = rng.normal(90, 25, (64, 128))
+    path = np.cumsum(rng.standard_normal(count)) * 0.6
+    place = np.clip(np.rint(path - path.min()), 0, 60).astype(int)
+    frames = np.stack([texture[y, x + at] + rng.normal(0, 8, x.shape) for at in place])
+    return Clip.from_fps(np.clip(frames, 0, 255).astype(np.uint8), 25)
+
+
+def test_the_cavity_follows_the_volume(hearts: list[Phantom]) -> None:
+    for heart in hearts:
+        cavity = find_cavity(heart.clip.frames, heart.clip.times_s)
+        assert cavity is not None
+        assert 0 < cavity.confidence <= 1
+        assert np.corrcoef(cavity.signal, heart.cavity_volume)[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("rank", [2, 4, 8])
+def test_polarity_is_right_at_every_rank(hearts: list[Phantom], rank: int) -> None:
+    for heart in hearts:
+        file = codec.open(codec.encode(heart.clip, rank=rank, quality=35).data)
+        found = read_phase(file)
+        assert found.polarity_confidence > 0
+        assert np.corrcoef(found.signal, heart.cavity_volume)[0, 1] > 0.5
+        assert file.byte_counts["phase"] <= 1 + rank
+
+
+def test_events_are_near_the_truth(hearts: list[Phantom]) -> None:
+    for heart in hearts:
+        found = read_phase(codec.open(codec.encode(heart.clip, rank=8, quality=35).data))
+        for frames, true in ((found.ed_frames, heart.ed_frames), (found.es_frames, heart.es_frames)):
+            assert abs(len(frames) - len(true)) <= 1
+            assert np.median([np.abs(true - frame).min() for frame in frames]) <= 2
+
+
+@pytest.mark.parametrize("clip", [
+    lung_like(), Clip.from_fps(np.zeros((40, 32, 32), np.uint8), 25),
+    Clip.from_fps(np.random.default_rng(0).integers(0, 255, (60, 32, 32), np.uint8), 25),
+    Clip.from_fps(np.zeros((1, 32, 32), np.uint8), 25)], ids=["lung", "black", "noise", "one frame"])
+def test_where_nothing_beats_nothing_is_stored(clip: Clip) -> None:
+    data = codec.encode(clip, quality=20).data
+    assert "phase" not in byte_counts(data)
+    assert data == codec.encode(clip, quality=20, phase=False).data
+    assert read_phase(codec.open(data)).quality_word == "not cardiac"
+
+
+def test_without_the_component_the_picture_is_the_same(heart: Phantom) -> None:
+    settings: dict[str, Any] = {"rank": 4, "quality": 30}
+    plain, phased = (codec.encode(heart.clip, phase=phase, **settings).data for phase in (False, True))
+    assert "phase" not in byte_counts(plain)
+    assert len(phased) - len(plain) == byte_counts(phased)["phase"] + 2
+    np.testing.assert_array_equal(codec.decode(plain).frames, codec.decode(phased).frames)
+    assert read_phase(codec.open(plain)).polarity_confidence == 0
+
+
+@pytest.mark.parametrize("size_bytes", [400, 700, 2500])
+def test_a_size_is_met_with_the_component(heart: Phantom, size_bytes: int) -> None:
+    data = codec.encode(heart.clip, size_bytes=size_bytes).data
+    assert 0.97 * size_bytes <= len(data) <= size_bytes
+    assert "phase" in byte_counts(data)
+
+
+def test_segments_each_have_their_own(heart: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "SEGMENT_FRAMES", 50)
+    file = codec.open(codec.encode(heart.clip, rank=4, ratio=200).data)
+    assert len(file.coded.segments) == 2
+    assert file.ratio >= 200
+    assert len(read_phase(file).signal) == 100
+
+
+def test_the_direction_is_found_again() -> None:
+    heart = random_phantom(2, 100)
+    cavity = find_cavity(heart.clip.frames, heart.clip.times_s)
+    assert cavity is not None
+    rng = np.random.default_rng(0)
+    coeffs = np.stack([rng.standard_normal(100), -3 * cavity.signal, rng.standard_normal(100)], 1)
+    direction = find_direction(cavity, coeffs, heart.clip.times_s, 3)
+    assert direction is not None
+    assert np.argmin(direction.weights) == 1
+    assert direction.weights[1] == -127
+    assert np.corrcoef(direction.project(coeffs), cavity.signal)[0, 1] > 0.9
+    assert find_direction(cavity, np.zeros((100, 2)), heart.clip.times_s, 2) is None
+
+
+def test_weights_are_few() -> None:
+    assert [weight_count(rank) for rank in (0, 2, 9)] == [0, 2, 4]
+
+
+def test_components_that_do_not_change_count_nothing() -> None:
+    np.testing.assert_array_equal(standardize(np.full((5, 2), 3.0)), np.zeros((5, 2)))
+    assert Component.PHASE == 32

@@ -1,0 +1,218 @@
+"""Phase readout: events of exact curves at any rate, what is no heart, damage, and the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from importlib.metadata import entry_points
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lrmcodec import codec
+from lrmcodec.cardiac.readout import (
+    MAX_WEIGHTS,
+    Direction,
+    clean,
+    even_times,
+    phase_of,
+    read_phase,
+    smooth,
+    turning_points,
+)
+from lrmcodec.formats.container import CodedClip, CodedSegment, Component, pack_file, unpack_file
+from lrmcodec.formats.errors import FormatError
+from lrmcodec.simulate.heart.phantom import Phantom, phantom, volume_curve
+
+PERIOD_S, ES_PHASE, START_S = 0.83, 0.36, -0.25
+MARGIN_S = 0.15
+JSON_KEYS = {"input", "fps", "ed_frames", "es_frames", "ed_times_s", "es_times_s", "heart_rate_bpm", "beats",
+             "polarity_confidence", "quality", "quality_word"}
+
+
+def volume_at(times_s: NDArray[np.float64], *, flat: bool = False) -> NDArray[np.float64]:
+    """Ventricular volume; `flat` fills early and then rests up to the next contraction."""
+    phase = ((times_s - START_S) / PERIOD_S) % 1.0
+    if not flat:
+        return volume_curve(phase, 0.6, ES_PHASE)
+    emptied = np.where(phase < ES_PHASE, 0.5 - 0.5 * np.cos(np.pi * phase / ES_PHASE),
+                       0.5 + 0.5 * np.cos(np.pi * np.clip((phase - ES_PHASE) / 0.3, 0, 1)))
+    return 1 - 0.6 * emptied
+
+
+def truth(duration_s: float, phase: float) -> NDArray[np.float64]:
+    """Times of a phase of the beat, well inside the clip."""
+    times_s = START_S + PERIOD_S * (np.arange(12) + phase)
+    return times_s[(times_s > MARGIN_S) & (times_s < duration_s - MARGIN_S)]
+
+
+def times_of(fps: float, jitter: float, duration_s: float = 4.0) -> NDArray[np.float64]:
+    gaps = 1 + jitter * np.random.default_rng(2).uniform(-1, 1, int(duration_s * fps))
+    return np.concatenate([[0], np.cumsum(gaps / fps)])
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(("fps", "jitter"), [(15, 0), (25, 0), (50, 0), (100, 0), (120, 0), (30, 0.4), (50, 0.6)])
+def test_events_of_an_exact_curve_are_within_a_frame(fps: float, jitter: float, flat: bool) -> None:
+    times_s = times_of(fps, jitter)
+    found = phase_of(volume_at(times_s, flat=flat), times_s, fps, confidence=1.0)
+    assert found.quality_word == "cardiac"
+    assert found.heart_rate_bpm == pytest.approx(60 / PERIOD_S, rel=0.02)
+    allowed_s = max(1 / fps, 0.02) * (1 + jitter)
+    for times, phase in ((found.ed_times_s, 0.0), (found.es_times_s, ES_PHASE)):
+        expected = truth(times_s[-1], phase)
+        inner = [at for at in times if MARGIN_S < at < times_s[-1] - MARGIN_S]
+        assert len(inner) == len(expected)
+        np.testing.assert_allclose(inner, expected, atol=allowed_s)
+
+
+def test_beats_have_their_durations() -> None:
+    times_s = times_of(50, 0)
+    beats = phase_of(volume_at(times_s), times_s, 50, confidence=1.0).beats
+    assert len(beats) >= 3
+    assert [beat.systolic_s for beat in beats] == pytest.approx([ES_PHASE * PERIOD_S] * len(beats), abs=0.025)
+    inner = [beat.diastolic_s for beat in beats if beat.diastolic_s is not None]
+    assert inner == pytest.approx([(1 - ES_PHASE) * PERIOD_S] * len(inner), abs=0.025)
+    assert beats[-1].diastolic_s is None or len(inner) == len(beats)
+
+
+def test_slow_drift_does_not_matter() -> None:
+    times_s = times_of(50, 0)
+    plain = phase_of(volume_at(times_s), times_s, 50, confidence=1.0)
+    drifting = phase_of(volume_at(times_s) + 0.8 * np.sin(times_s * 1.2), times_s, 50, confidence=1.0)
+    inner = [frame for frame in plain.es_frames if 20 < frame < 180]
+    assert [frame for frame in drifting.es_frames if 20 < frame < 180] == pytest.approx(inner, abs=1)
+
+
+def test_a_guessed_sign_makes_systole_the_shorter_part() -> None:
+    times_s = times_of(50, 0)
+    for sign in (1, -1):
+        found = phase_of(sign * volume_at(times_s), times_s, 50, confidence=None)
+        assert found.polarity_confidence == 0
+        assert np.corrcoef(found.signal, volume_at(times_s))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("kind", "confidence"), [
+    ("noise", None), *((kind, confidence) for kind in ("ramp", "flat", "breath") for confidence in (None, 1.0))])
+def test_what_is_no_heart_has_no_beats(kind: str, confidence: float | None) -> None:
+    times_s = times_of(30, 0, 5.0)
+    rng = np.random.default_rng(0)
+    signal = {"noise": np.cumsum(rng.standard_normal(len(times_s))), "ramp": times_s, "flat": 0 * times_s,
+              "breath": np.sin(2 * np.pi * times_s / 3.5)}[kind]
+    found = phase_of(signal, times_s, 30, confidence=confidence)
+    assert found.quality_word == "not cardiac"
+    assert (found.ed_frames, found.es_frames, found.beats, found.heart_rate_bpm) == ([], [], [], None)
+    assert len(found.signal) == len(times_s)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 12])
+def test_short_clips_are_not_cardiac(count: int) -> None:
+    times_s = np.arange(count) / 50
+    assert phase_of(volume_at(times_s), times_s, 50, confidence=1.0).quality_word == "not cardiac"
+
+
+def test_hostile_times_take_bounded_work() -> None:
+    """Many frames within a moment and one long after: neither window nor grid may explode."""
+    times_s = np.concatenate([np.arange(20_000) * 1e-6, [60.0]])
+    signal = np.random.default_rng(0).standard_normal(len(times_s))
+    assert phase_of(signal, times_s, 50, confidence=None).quality_word == "not cardiac"
+
+
+def test_long_clips_are_read_in_linear_time() -> None:
+    times_s = times_of(50, 0, 600.0)
+    found = phase_of(volume_at(times_s), times_s, 50, confidence=1.0)
+    assert len(found.beats) == pytest.approx(600 / PERIOD_S, abs=2)
+
+
+def test_smoothing_keeps_parabolas_at_uneven_times() -> None:
+    times_s = times_of(40, 0.5)
+    even_s = even_times(times_s)
+    smoothed = smooth(np.stack([times_s ** 2, 1 - times_s], 1), times_s, even_s, 0.08)
+    np.testing.assert_allclose(smoothed, np.stack([even_s ** 2, 1 - even_s], 1), atol=2e-3)
+
+
+def test_cleaning_does_not_depend_on_scale_and_offset() -> None:
+    times_s = times_of(50, 0)
+    even_s = even_times(times_s)
+    first, second = (clean(scale * volume_at(times_s) + shift, times_s, even_s) for scale, shift in ((1, 0), (70, 9)))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_turning_points_take_turns() -> None:
+    turns = turning_points(np.sin(np.linspace(0, 20, 600)) + 0.1 * np.sin(np.linspace(0, 300, 600)), 0.6, 20)
+    assert len(turns) >= 5
+    assert all(a[1] != b[1] for a, b in pairwise(turns))
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def heart() -> Phantom:
+    return phantom(110, (64, 64), 50, heart_rate_bpm=75, ejection_fraction=0.6, seed=3)
+
+
+@pytest.fixture(scope="module")
+def data(heart: Phantom) -> bytes:
+    return codec.encode(heart.clip, rank=4, quality=20).data
+
+
+def with_payload(data: bytes, payload: bytes | None) -> bytes:
+    clip = unpack_file(data)
+    segment = clip.segments[0]
+    components = {key: value for key, value in segment.components.items() if key != Component.PHASE}
+    if payload is not None:
+        components[Component.PHASE] = payload
+    segments = [CodedSegment(segment.rank, segment.q, components)]
+    return pack_file(CodedClip(clip.pack_id, clip.arch_id, clip.size, clip.times_s, segments, clip.metadata))
+
+
+def test_a_file_is_read_with_the_right_polarity(heart: Phantom, data: bytes) -> None:
+    found = read_phase(codec.open(data))
+    assert found.quality_word == "cardiac"
+    assert found.polarity_confidence > 0.3
+    assert np.corrcoef(found.signal, heart.cavity_volume)[0, 1] > 0.8
+
+
+def test_a_file_without_the_component_reads_with_confidence_0(data: bytes) -> None:
+    found = read_phase(codec.open(with_payload(data, None)))
+    assert found.polarity_confidence == 0
+    assert len(found.signal) == 110
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x80", b"\x80\0\0", b"\x80\1\1\1\1\1", bytes(5), bytes(200)])
+def test_a_damaged_component_is_refused_and_the_frames_still_decode(data: bytes, payload: bytes) -> None:
+    file = codec.open(with_payload(data, payload))
+    with pytest.raises(FormatError, match="phase component"):
+        read_phase(file)
+    np.testing.assert_array_equal(file.frames(file.times_s[:2]), codec.open(data).frames(file.times_s[:2]))
+
+
+def test_directions_come_back() -> None:
+    direction = Direction(200, np.array([-127, 0, 3], np.int8))
+    again = Direction.unpack(direction.pack(), 3)
+    assert again.confidence == 200
+    np.testing.assert_array_equal(again.weights, direction.weights)
+    assert MAX_WEIGHTS == 8
+
+
+def test_the_command(data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main = next(iter(entry_points(group="console_scripts", name="lrmcodec"))).load()
+    path = tmp_path / "heart.lrm"
+    path.write_bytes(data)
+    assert main(["readout", str(path), "--json", "--signal"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert set(values) == JSON_KEYS | {"signal"}
+    assert set(values["beats"][0]) == {"ed", "es", "systolic_s", "diastolic_s"}
+    assert main(["readout", str(path), str(path), "--json"]) == 0
+    assert [set(value) for value in json.loads(capsys.readouterr().out)] == [JSON_KEYS] * 2
+    assert main(["readout", str(path), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [int(row["frame"]) for row in rows if row["event"] == "ED"] == values["ed_frames"]
+    assert main(["readout", str(path)]) == 0
+    assert "beats a minute" in capsys.readouterr().out
+    assert main(["readout", str(path), "--json", "--csv"]) == 2

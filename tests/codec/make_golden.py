@@ -1,0 +1,85 @@
+"""Make the golden files of the current format version: `python tests/codec/make_golden.py`.
+
+Released golden files are read-only and live forever; this refuses to overwrite any. While a version is not yet
+released, delete its files by hand and run this again.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec import codec
+from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.container import VERSION, Component
+from lrmcodec.formats.entropy import decode_ints
+from lrmcodec.simulate.heart.phantom import beating_heart
+
+FOLDER = Path(__file__).parent / "golden"
+FRAMES, SIZE = 12, (32, 32)
+METADATA = {"source": "phantom", "spacing_mm": [0.5, 0.25], "note": "größer"}
+UNEVEN = np.array([0, 0.02, 0.041, 0.06, 0.0815, 0.1, 0.2, 0.22, 0.24, 0.260001, 0.28, 0.3])
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden file: how to encode it."""
+
+    times_s: NDArray[np.float64]
+    settings: dict[str, Any]
+    segment_frames: int = 1024
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+CASES = {
+    "spatial_even": Case(np.arange(FRAMES) * 1001 / 30000, {"rank": 3, "quality": 70}),
+    "spatial_uneven": Case(UNEVEN, {"rank": 2, "quality": 45}, 6, METADATA),
+    "spatial_still": Case(np.zeros(1), {"rank": 0, "quality": 60}),
+    "siren": Case(np.arange(FRAMES) / 50, {"rank": 4, "quality": 50, "pack": "lrm-ortho-1", "device": "cpu"}),
+    "grid_siren": Case(np.arange(FRAMES) / 50, {"rank": 4, "quality": 60, "pack": "lrm-ortho", "device": "cpu"}),
+    "framewise": Case(np.arange(FRAMES) / 50, {"rank": 6, "quality": 90, "pack": "medfuncta", "device": "cpu"}),
+    "autoencoder": Case(np.arange(FRAMES) / 50, {"rank": 3, "quality": 60, "pack": "autoencoder", "device": "cpu"}),
+}
+
+
+def encode_case(case: Case) -> bytes:
+    """Bytes of a case's file."""
+    source = beating_heart(len(case.times_s), SIZE, seed=5)
+    codec.SEGMENT_FRAMES = case.segment_frames
+    return codec.encode(Clip(source.frames, case.times_s), metadata=case.metadata, **case.settings).data
+
+
+def expected_of(data: bytes) -> dict[str, NDArray[Any]]:
+    """What a reader must find in a file: times, frames, and each segment's coded integers and coefficients."""
+    file = codec.open(data, device="cpu")
+    arrays: dict[str, NDArray[Any]] = {"times_s": file.times_s, "frames": file.frames()}
+    bounds = file.coded.segment_bounds
+    for index, (segment, (start, stop)) in enumerate(zip(file.coded.segments, bounds, strict=True)):
+        payload = segment.components.get(Component.COEFFS, b"")
+        arrays[f"integers_{index}"] = decode_ints(payload, (segment.rank, stop - start))
+        arrays[f"coeffs_{index}"] = file.coeffs[index]
+    return arrays
+
+
+def main(names: list[str]) -> None:
+    """Write the files of all cases, or of those named."""
+    for name in names or CASES:
+        path = FOLDER / f"v{VERSION}_{name}.lrm"
+        expected = path.with_suffix(".npz")
+        for target in (path, expected):
+            if target.exists():
+                sys.exit(f"{target} exists; golden files are not overwritten.")
+        data = encode_case(CASES[name])
+        FOLDER.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        np.savez_compressed(expected, **expected_of(data))
+        print(f"{path.name}: {len(data)} bytes, expected {expected.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
