@@ -83,7 +83,7 @@ def _check_output(source: str, output: str | None, force: bool) -> str:
     if output is None:
         output = str(Path(source).with_suffix(".mp4"))
     check_output_kind(output)
-    refuse_same(source, output)
+    refuse_same(output, source)
     check_writable(output, force)
     return output
 

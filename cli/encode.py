@@ -76,7 +76,7 @@ def _check_output(source: str, output: str | None, force: bool, as_json: bool) -
         output = str(Path(source).with_name(f"{Path(source).stem or 'clip'}{SUFFIX}"))
     if Path(output).suffix.lower() != SUFFIX:
         raise OutputError(f"{output} does not end in {SUFFIX}.", "A .lrm file becomes a video with 'lrmcodec decode'.")
-    refuse_same(source, output)
+    refuse_same(output, source)
     check_writable(output, force)
     return output
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,18 +46,39 @@ def open_lrm(path: str, *, pack: str | None = None, device: str = "auto") -> Lrm
     return codec.open(sys.stdin.buffer.read() if path == STREAM else path, pack=pack, device=device)
 
 
-def refuse_same(source: str, output: str) -> None:
-    """Refuse to write over the input, which --force would allow.
+def refuse_same(output: str, *sources: str | None) -> None:
+    """Refuse to write over what is read, which --force would allow.
 
     Raises
     ------
     OutputError
-        When both names mean the same file.
+        When the output and one of the sources are the same file, by whatever names.
     """
     from lrmcodec.formats.errors import OutputError
 
-    if os.path.realpath(source) == os.path.realpath(output):
-        raise OutputError(f"{output} is the input itself.", "Choose another output with -o.")
+    for source in sources:
+        if source is not None and _is_same(source, output):
+            raise OutputError(f"{output} is the input itself.", "Choose another output.")
+
+
+def _is_same(a: str, b: str) -> bool:
+    if Path(a).exists() and Path(b).exists():
+        return Path(a).samefile(b)
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def check_suffix(output: str, suffixes: Sequence[str]) -> None:
+    """Refuse an output whose name does not end in one of `suffixes`, whatever its case.
+
+    Raises
+    ------
+    OutputError
+    """
+    from lrmcodec.formats.errors import OutputError
+
+    if Path(output).suffix.lower() not in suffixes:
+        raise OutputError(f"{output} cannot be written: its name does not end in {' or '.join(suffixes)}.",
+                          "Choose another output.")
 
 
 def source_bytes(path: str) -> int | None:

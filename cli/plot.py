@@ -9,7 +9,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import STREAM, open_lrm, refuse_same
+from lrmcodec.cli.files import STREAM, check_suffix, open_lrm, refuse_same
 
 
 @click.command()
@@ -48,23 +48,22 @@ def plot(console: Console, source: str, output: str | None, pack: str | None, de
         console.facts([("Written", target), ("Shown", figures.verdict(phase))])
 
 
-def output_beside(source: str, output: str | None, suffixes: Sequence[str], ending: str, force: bool) -> str:
+def output_beside(source: str, output: str | None, suffixes: Sequence[str], ending: str, force: bool,
+                  also_read: Sequence[str] = ()) -> str:
     """Name of an output: as given, or the input's with another ending; what would keep it from being written shows now.
 
     Raises
     ------
     OutputError
-        When its suffix is none of `suffixes`, it exists and `force` is false, or its folder is not there.
+        When its suffix is none of `suffixes`, it is the source or another file that is read, it exists and `force` is
+        false, or its folder is not there.
     """
     from lrmcodec.formats.atomic import check_writable
-    from lrmcodec.formats.errors import OutputError
 
     if output is None and source == STREAM:
         raise click.UsageError("input from stdin needs a name for the output; give -o.")
     target = output if output is not None else str(Path(source).with_suffix("")) + ending
-    if Path(target).suffix.lower() not in suffixes:
-        raise OutputError(f"{target} cannot be written: its name does not end in {' or '.join(suffixes)}.",
-                          "Choose another output with -o.")
-    refuse_same(source, target)
+    check_suffix(target, suffixes)
+    refuse_same(target, source, *also_read)
     check_writable(target, force)
     return target

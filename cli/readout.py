@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, Rows, pass_console, printable
-from lrmcodec.cli.files import open_lrm
+from lrmcodec.cli.files import check_suffix, open_lrm, refuse_same
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ def readout(console: Console, sources: tuple[str, ...], signal: bool, as_csv: bo
     if signal and not as_json:
         raise click.UsageError("--signal needs --json.")
     if picture is not None:
-        _check_picture(picture, len(sources), force)
+        _check_picture(picture, sources, force)
     found = list(_read_all(sources, pack))
     if picture is not None and found:
         _draw(picture, found, force)
@@ -87,13 +87,15 @@ def _read_all(sources: tuple[str, ...], pack: str | None) -> Iterator[Read]:
             click.echo(f"error: {printable(source)}: {printable(error)}", err=True)
 
 
-def _check_picture(path: str, count: int, force: bool) -> None:
+def _check_picture(path: str, sources: Sequence[str], force: bool) -> None:
     """Refuse now what could not be drawn or written later."""
     from lrmcodec.cli.show.figures import new_figure
     from lrmcodec.formats.atomic import check_writable
 
-    if count > MAX_ROWS:
-        raise click.UsageError(f"--plot draws at most {MAX_ROWS} files; {count} are given.")
+    if len(sources) > MAX_ROWS:
+        raise click.UsageError(f"--plot draws at most {MAX_ROWS} files; {len(sources)} are given.")
+    check_suffix(path, (".png",))
+    refuse_same(path, *sources)
     check_writable(path, force)
     new_figure(1, 1)
 

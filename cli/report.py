@@ -41,7 +41,7 @@ def report(console: Console, source: str, against: str | None, output: str | Non
     The page is one file that any browser opens without a network. --start, --duration and --gray prepare CLIP the way
     'encode' was told to; it is resized to the size of the file's frames.
     """
-    target = output_beside(source, output, (".html", ".htm"), ".html", force)
+    target = output_beside(source, output, (".html", ".htm"), ".html", force, [against] if against else [])
     from lrmcodec.cardiac.readout import read_phase
     from lrmcodec.cli.show.page import Report, render
     from lrmcodec.formats.atomic import write_atomic

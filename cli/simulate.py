@@ -117,16 +117,11 @@ def _write(stem: Path, made: Simulated, suffix: str, force: bool) -> dict[str, A
 
 
 def _write_masks(path: Path, made: Simulated, force: bool) -> dict[str, Any]:
-    import io
-
-    import numpy as np
-
     from lrmcodec.formats.atomic import write_atomic
+    from lrmcodec.formats.npz import npz_bytes
 
     assert made.masks is not None
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, masks=made.masks)
-    write_atomic(path, buffer.getvalue(), force=force)
+    write_atomic(path, npz_bytes(masks=made.masks), force=force)
     return {"masks": path.name, "labels": dict(made.labels)}
 
 

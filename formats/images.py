@@ -7,7 +7,6 @@ import re
 import zipfile
 import zlib
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from lrmcodec.formats.clip import DEFAULT_FPS, Clip, uniform_times
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
+from lrmcodec.formats.npz import member
 from lrmcodec.formats.stamps import UNKNOWN_RATE
 
 TIMES_FILE = "clip.json"
@@ -212,12 +212,11 @@ def write_npy(path: Path, output: Output) -> None:
 
 def write_npz(path: Path, output: Output) -> None:
     """Write `frames` (T, H, W) uint8, deflated, and `times_s` (T,) float64 in seconds."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("frames.npy", "w", force_zip64=True) as file:
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open(member("frames"), "w", force_zip64=True) as file:
             _write_array(file, output)
-        times = BytesIO()
-        np.lib.format.write_array(times, output.times_s, allow_pickle=False)
-        archive.writestr("times_s.npy", times.getvalue())
+        with archive.open(member("times_s"), "w") as file:
+            np.lib.format.write_array(file, output.times_s, allow_pickle=False)
 
 
 def _write_array(file: IO[bytes], output: Output) -> None:

@@ -233,6 +233,10 @@ def _rounded_clock(output: Output, per_second: int, name: str, other: str) -> Cl
     return Fraction(1, per_second), [int(stamp) for stamp in stamps]
 
 
+REPEATABLE = {"fflags": "+bitexact"}
+"""Muxers leave out random identifiers and their own version, so that equal clips give equal files."""
+
+
 def _write(path: Path, output: Output, container: str, codec: str, pixel_format: str,
            clock: Clock, options: dict[str, str]) -> None:
     """Encode all frames."""
@@ -241,7 +245,7 @@ def _write(path: Path, output: Output, container: str, codec: str, pixel_format:
     tick, stamps = clock
     even = pixel_format == "yuv420p"
     try:
-        with av.open(str(path), "w", format=container) as file:
+        with av.open(str(path), "w", format=container, options=REPEATABLE) as file:
             stream = _add_stream(file, output, codec, pixel_format, tick, options)
             if even and (output.height % 2 or output.width % 2):
                 file.metadata["comment"] = SIZE_NOTE.format(height=output.height, width=output.width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -16,7 +17,8 @@ POINTS = 4000  # of a curve; more cannot be seen
 EARLY, LATE = (72, 40, 120), (240, 200, 40)  # colors of the first and the last moment
 
 
-def time_chart(times_s: Array, values: Array, label: str, events: Sequence[tuple[str, str, Sequence[int]]] = ()) -> str:
+def time_chart(times_s: Array, values: Array, label: str,
+               events: Sequence[tuple[str, str, Sequence[int]]] = ()) -> Markup:
     """Curve over time with a play head; `events` are a class, a word and the frames to mark."""
     x, y = _along(times_s, times_s), _up(values)
     every = max(1, len(x) // POINTS)
@@ -25,14 +27,14 @@ def time_chart(times_s: Array, values: Array, label: str, events: Sequence[tuple
              f'<circle class="{name}" cx="{x[k]:.1f}" cy="{y[k]:.1f}" r="5"/>'
              f'<text class="{name}" x="{x[k]:.1f}" y="{TOP - 8}" text-anchor="middle">{word}</text>'
              for name, word, frames in events for k in frames]
-    return (f'<svg class="seek" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label} over time">'
+    return Markup(f'<svg class="seek" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label} over time">'
             f'<text transform="translate(16 {(TOP + BOTTOM) / 2}) rotate(-90)" text-anchor="middle">{label}</text>'
             f'{_ticks(times_s)}<polyline class="curve" points="{curve}"/>{"".join(marks)}'
             f'<line class="head" x1="{LEFT}" x2="{LEFT}" y1="{TOP}" y2="{BOTTOM}"/></svg>')
 
 
 def path_chart(points: Array, start: int, across: tuple[str, str],
-               events: Sequence[tuple[str, str, Sequence[int]]]) -> tuple[str, Array]:
+               events: Sequence[tuple[str, str, Sequence[int]]]) -> tuple[Markup, Array]:
     """Path of points (T, 2) of the frames from `start` on, and the places (T, 2) of its points in the chart."""
     low, high = points.min(0), points.max(0)
     scale = (SIDE - 2 * EDGE) / np.maximum(high - low, 1e-9)
@@ -51,7 +53,7 @@ def path_chart(points: Array, start: int, across: tuple[str, str],
             f'<text x="{SIDE - EDGE}" y="{SIDE - 8}" text-anchor="end">{across[1]}</text>')
     text = (f'<svg viewBox="0 0 {SIDE} {SIDE}" role="img" aria-label="Path of the coefficients">{axis}{"".join(lines)}'
             f'{"".join(dots)}<circle class="dot" cx="{places[0][0]:.1f}" cy="{places[0][1]:.1f}" r="7"/></svg>')
-    return text, places
+    return Markup(text), places
 
 
 def _along(times_s: Array, wanted_s: Array) -> Array:
