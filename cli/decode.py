@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--times", type=options.parse_times, metavar="T0,T1,...", help="Render frames at these times in seconds.")
 @options.size("Render at another size.")
 @options.span
+@options.dicom
 @options.pack_folder
 @options.device
 @options.force
@@ -34,15 +35,17 @@ if TYPE_CHECKING:
 @pass_console
 def decode(console: Console, source: str, output: str | None, fps: float | None, times: list[float] | None,
            size: tuple[int, int] | None, start: float | None, duration: float | None, pack: str | None, device: str,
-           force: bool, as_json: bool) -> None:
+           keep_study: bool, dicom_pixels: str | None, force: bool, as_json: bool) -> None:
     """Decode a .lrm file to a clip, at its own frame times or any others.
 
     '-' reads the file from stdin.
     """
     options.at_most_one(fps=fps, times=times)
     target = _check_output(source, output, force)
+    options.check_dicom(target, keep_study, dicom_pixels)
 
     from lrmcodec.formats.clip import Clip
+    from lrmcodec.formats.frames import DicomOptions
     from lrmcodec.formats.video import write_frames
 
     began = time.perf_counter()
@@ -52,7 +55,8 @@ def decode(console: Console, source: str, output: str | None, fps: float | None,
     metadata = {**file.metadata, "lossy_ratio": file.ratio}
     with console.progress() as progress:
         blocks = _watched(file.blocks(wanted, size), len(wanted), progress)
-        write_frames(target, blocks, relative, force=force, metadata=metadata)
+        write_frames(target, blocks, relative, force=force, metadata=metadata,
+                     dicom=DicomOptions(file.coded.study, keep_study, dicom_pixels or "native"))
     height, width = size or file.size
     timing = Clip(_placeholder(len(wanted)), relative)
     facts: dict[str, Any] = {

@@ -10,7 +10,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, Rows, pass_console
-from lrmcodec.cli.files import STREAM, amount, read_input, refuse_same, shape, source_bytes
+from lrmcodec.cli.files import STREAM, amount, read_input, read_study, refuse_same, shape, source_bytes
 
 if TYPE_CHECKING:
     from lrmcodec.codec import Encoded
@@ -33,6 +33,8 @@ SUFFIX = ".lrm"
 @options.span
 @click.option("--phase/--no-phase", default=True,
               help="Store up to 11 bytes that let 'lrmcodec readout' tell systole from diastole; default: store them.")
+@click.option("--keep-study", is_flag=True,
+              help="Store patient and study of a DICOM input in the file, for 'lrmcodec decode --keep-study'.")
 @click.option("--fps", type=options.POSITIVE, metavar="F", help="Frame rate of the input, for inputs that have none.")
 @options.gray
 @options.force
@@ -40,7 +42,7 @@ SUFFIX = ".lrm"
 @pass_console
 def encode(console: Console, /, source: str, output: str | None, psnr: float | None, pack: str | None, force: bool,
            as_json: bool, gray: bool, size: tuple[int, int] | None, fps: float | None, start: float | None,
-           duration: float | None, **coding: Any) -> None:
+           duration: float | None, keep_study: bool, **coding: Any) -> None:
     """Encode a clip to a .lrm file.
 
     INPUT is a video, an animated GIF, a DICOM clip, a .npy or .npz array or a folder of PNG pictures. At most one
@@ -54,8 +56,9 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
 
     chosen = find_pack(pack or DEFAULT_PACK)
     clip = read_input(console, source, gray=gray, size=size, fps=fps, start=start, duration=duration)
+    study = read_study(console, source, clip) if keep_study else b""
     with console.progress() as progress:
-        encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, progress=progress, **coding)
+        encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress, **coding)
     _save(encoded, target, force)
     if as_json:
         console.data({"input": source, "source_bytes": source_bytes(source), "output": target, **encoded.as_dict()})

@@ -39,6 +39,26 @@ def read_input(console: Console, path: str, *, gray: bool = False, size: tuple[i
     return clip if start is None and duration is None else clip.cut(start, duration)
 
 
+def read_study(console: Console, path: str, clip: Clip) -> bytes:
+    """Patient and study of the DICOM file that a clip was read from, as `codec.encode` stores them.
+
+    Raises
+    ------
+    ClipError
+        When the file is not DICOM.
+    """
+    from lrmcodec.formats.errors import ClipError
+
+    if clip.metadata.get("source") != "dicom":
+        raise ClipError(f"{path} is no DICOM file, so it has no study to keep.", "Leave --keep-study out.")
+    from lrmcodec.formats.dicom_study import StudyTags
+
+    tags = StudyTags.read(path)
+    if tags.left_out:
+        console.warn(f"{path}: elements too long or malformed to be kept: {', '.join(tags.left_out)}.")
+    return tags.to_bytes()
+
+
 def open_lrm(path: str, *, pack: str | None = None, device: str = "auto") -> LrmFile:
     """Open a .lrm file by name, or from stdin when the name is '-'."""
     from lrmcodec import codec

@@ -21,6 +21,7 @@ PARTS = {
     "latent": "Latent",
     "coeffs": "Coefficients",
     "phase": "Direction of the cardiac phase",
+    "study": "Patient and study",
 }
 """Names of the parts that `byte_counts` tells apart."""
 
@@ -81,6 +82,8 @@ def _words(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("Rank", f"{rank}, {amount(facts['segments'], 'segment')}"),
         ("Decoder", f"{known} ({facts['pack_id']})"),
     ]
+    if "study" in facts["bytes"]:
+        rows.append(("Study", "patient and study of a DICOM clip are stored in this file"))
     return rows + [(f"- {key}", str(value)) for key, value in facts["metadata"].items()]
 
 

@@ -53,6 +53,23 @@ def span(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--start", type=click.FloatRange(min=0), metavar="S", help="Begin at this time.")(function)
 
 
+def dicom(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of DICOM outputs."""
+    function = click.option("--dicom-pixels", type=click.Choice(["native", "h264", "hevc"]),
+                            help="How a .dcm stores its pixels: as they are (default), or as a video that archives "
+                                 "play.")(function)
+    return click.option("--keep-study", is_flag=True,
+                        help="Give a .dcm the patient and study that 'encode --keep-study' stored.")(function)
+
+
+def check_dicom(output: str, keep_study: bool, dicom_pixels: str | None) -> None:
+    """Refuse options of DICOM for another kind of output, as a usage error."""
+    if not output.lower().endswith(".dcm"):
+        for given, name in ((keep_study, "--keep-study"), (dicom_pixels, "--dicom-pixels")):
+            if given:
+                raise click.UsageError(f"{name} is for an output that ends in .dcm, not {output}.")
+
+
 def at_most_one(**given: object) -> None:
     """Refuse a call that gives more than one of some options, as a usage error."""
     names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]

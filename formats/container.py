@@ -38,6 +38,7 @@ MAX_BASIS_VALUES = 1 << 28  # (rank + 1) * height * width of one segment
 MAX_COEFFS = MAX_COUNT  # rank * frames of one segment
 MAX_METADATA_BYTES = 1 << 20
 MAX_METADATA_DEPTH = 16
+MAX_STUDY_BYTES = 1 << 20
 FIRST_ANCILLARY_ID = 32
 DAMAGED = "The file is damaged; get another copy."
 
@@ -51,9 +52,10 @@ class Component(IntEnum):
     TIMES = 4
     PHASE = 32
     METADATA = 33
+    STUDY = 40
 
 
-CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA})
+CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.STUDY})
 SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT, Component.PHASE})
 
 
@@ -133,6 +135,8 @@ class CodedClip:
         Segment i of n holds frames i*T//n to (i+1)*T//n.
     metadata : mapping
         Free-form plain values; empty takes no bytes.
+    study : bytes
+        A DICOM data set about the patient and the study, where the writer was asked for it; not looked at here.
     """
 
     pack_id: bytes
@@ -141,6 +145,7 @@ class CodedClip:
     times_s: NDArray[np.float64]
     segments: Sequence[CodedSegment]
     metadata: Mapping[str, Any]
+    study: bytes = b""
 
     @property
     def frame_count(self) -> int:
@@ -177,6 +182,8 @@ def pack_file(clip: CodedClip) -> bytes:
         own[Component.TIMES] = timing.payload
     if clip.metadata:
         own[Component.METADATA] = _pack_metadata(clip.metadata)
+    if clip.study:
+        own[Component.STUDY] = _pack_study(clip.study)
     head = _write(HEADER, pack_id=clip.pack_id, arch_id=clip.arch_id, height=clip.size[0], width=clip.size[1],
                   frame_count=clip.frame_count, rate_num=timing.rate_num, rate_den=timing.rate_den,
                   segment_count=len(clip.segments), component_count=len(own))
@@ -210,6 +217,7 @@ def unpack_file(data: bytes) -> CodedClip:
         pack_id=header["pack_id"], arch_id=header["arch_id"], size=(header["height"], header["width"]),
         times_s=decode_times(timing, header["frame_count"]), segments=segments,
         metadata=_unpack_metadata(own[Component.METADATA]) if Component.METADATA in own else {},
+        study=_unpack_study(own[Component.STUDY]) if Component.STUDY in own else b"",
     )
 
 
@@ -373,6 +381,22 @@ def _unpack_metadata(payload: bytes) -> dict[str, Any]:
     if not isinstance(metadata, dict) or not _is_plain(metadata):
         raise FormatError("the metadata are not a mapping of plain values.", DAMAGED)
     return metadata
+
+
+def _pack_study(study: bytes) -> bytes:
+    if len(study) > MAX_STUDY_BYTES:
+        raise ClipError(f"the study takes {len(study)} bytes, at most {MAX_STUDY_BYTES} are kept.",
+                        "Encode without --keep-study.")
+    return zstandard.ZstdCompressor(level=19).compress(study)
+
+
+def _unpack_study(payload: bytes) -> bytes:
+    try:
+        if zstandard.frame_content_size(payload) not in range(MAX_STUDY_BYTES + 1):
+            raise FormatError("the study's size is unknown or over its limit.", DAMAGED)
+        return zstandard.ZstdDecompressor().decompress(payload, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise FormatError(f"the study cannot be read ({error}).", DAMAGED) from error
 
 
 def _is_plain(value: Any, depth: int = MAX_METADATA_DEPTH) -> bool:

@@ -1,32 +1,34 @@
-"""Multi-frame ultrasound DICOM out. Needs the optional package pydicom.
+"""Ultrasound Multi-frame Image objects out. Needs the optional package pydicom.
 
-Writing makes a new object, a Multi-frame Grayscale Byte Secondary Capture, with new UIDs and without a patient. It
-says BurnedInAnnotation YES: the standard demands an answer, and text in the picture cannot be ruled out.
-
-References are to DICOM PS3.3 and PS3.5, 2024.
+A written object is derived and lossy and says so. It has new UIDs, and names the patient and the study only where
+the caller asks for it and hands them over. Editions of the standard: see `dicom_tables`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID
 from pydicom.valuerep import format_number_as_ds
 
+from lrmcodec.formats.dicom_object import new_object, put_maker, save, study_of
+from lrmcodec.formats.dicom_study import code
+from lrmcodec.formats.dicom_tables import ULTRASOUND_MULTIFRAME
+from lrmcodec.formats.dicom_video import STREAMS, encode_stream
 from lrmcodec.formats.errors import OutputError
 from lrmcodec.formats.frames import Output
 from lrmcodec.formats.stamps import even_rate
 
-MULTIFRAME_GRAYSCALE_BYTE_SC = UID("1.2.840.10008.5.1.4.1.1.7.2")
+ULTRASOUND_MULTIFRAME_IMAGE = UID("1.2.840.10008.5.1.4.1.1.3.1")
 
 FRAME_TIME = Tag(0x0018, 0x1063)
 FRAME_TIME_VECTOR = Tag(0x0018, 0x1065)
@@ -35,26 +37,38 @@ MAX_PIXEL_BYTES = 0xFFFFFFFE
 MAX_VECTOR_BYTES = 0xFFFE
 """Lengths that explicit VR little endian can express (PS3.5 section 7.1.2)."""
 
+METHOD = "LRMCODEC"
+"""Our name among the methods of lossy compression, whose terms are open (PS3.3 C.7.6.1.1.5.1)."""
+
 
 def write_dicom(path: Path, output: Output) -> None:
-    """Write a Multi-frame Grayscale Byte Secondary Capture, uncompressed, explicit VR little endian.
+    """Write an Ultrasound Multi-frame Image; `output.dicom` says of which study, and how pixels are coded.
 
-    It is marked DERIVED and lossy, with "LRMCODEC" appended to the compression methods, and
-    `metadata["lossy_ratio"]`, where given, to the ratios. `metadata["pixel_spacing_mm"]` is kept.
+    Pixels are uncompressed in explicit VR little endian, or a video. The object is DERIVED and lossy: each step's
+    method and ratio are appended to those of the source, "LRMCODEC" with `metadata["lossy_ratio"]`. Where the study
+    has no regions, `metadata["pixel_spacing_mm"]` becomes one, over the whole picture.
 
     Raises
     ------
     OutputError
-        When the frames pass 4 GiB, or irregular times need more room than the format has.
+        When the frames pass 4 GiB, irregular times need more room than the format has, or a video cannot hold them.
+    FormatError
+        When the study's bytes are damaged.
     """
+    if output.dicom.pixels == "native":
+        _write_native(path, output)
+    else:
+        _write_video(path, output)
+
+
+def _write_native(path: Path, output: Output) -> None:
     size = len(output.times_s) * output.height * output.width
     if size > MAX_PIXEL_BYTES:
         what = f"{size} bytes of frames are more than DICOM can hold."
         raise OutputError(what, "Choose .mkv, or shorten the clip.")
-    dataset = _secondary_capture(output)
-    _put_times(dataset, output.times_s)
+    dataset = _image(output, output.height, output.width)
     with path.open("wb") as file:
-        pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        save(file, dataset)
         # The pixels are the last element; written here frame by frame, they need no memory.
         file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, size + size % 2))
         for frame in output.frames:
@@ -62,51 +76,91 @@ def write_dicom(path: Path, output: Output) -> None:
         file.write(b"\0" * (size % 2))
 
 
-def _secondary_capture(output: Output) -> Dataset:
-    """Every element but the pixels and times; those that name a patient or a study are present and empty."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = MULTIFRAME_GRAYSCALE_BYTE_SC
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = MULTIFRAME_GRAYSCALE_BYTE_SC
-    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(dataset, keyword, generate_uid(prefix="2.25."))
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
-                    "StudyID", "AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "InstanceNumber",
-                    "Laterality", "Manufacturer", "PatientOrientation"):
-        setattr(dataset, keyword, None)
-    dataset.Modality = "US"
-    dataset.ConversionType = "WSD"
+def _write_video(path: Path, output: Output) -> None:
+    stream = STREAMS[output.dicom.pixels]
+    data, height, width = encode_stream(output, output.dicom.pixels)
+    dataset = _image(output, height, width)
+    dataset.file_meta.TransferSyntaxUID = stream.syntax
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "YBR_PARTIAL_420", 0
+    raw = len(output.times_s) * height * width
+    _append_lossy(dataset, stream.method, raw / len(data))
+    dataset.PixelData = encapsulate([data], has_bot=False)
+    dataset["PixelData"].VR = "OB"
+    save(path, dataset)
+
+
+def _image(output: Output, height: int, width: int) -> Dataset:
+    """Every element but the pixels, as for uncompressed gray ones."""
+    dataset = new_object(ULTRASOUND_MULTIFRAME, ULTRASOUND_MULTIFRAME_IMAGE)
     dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.BurnedInAnnotation = "YES"
-    _put_pixel_module(dataset, output)
-    _put_lossiness(dataset, output.metadata)
+    dataset.Laterality = dataset.PatientOrientation = None  # unknown
+    dataset.BurnedInAnnotation = "YES"  # it cannot be ruled out; a study that is carried knows better
+    dataset.Rows, dataset.Columns, dataset.NumberOfFrames = height, width, len(output.times_s)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.UltrasoundColorDataPresent, dataset.PresentationLUTShape = 0, "IDENTITY"
+    study = study_of(output.dicom)
+    if study is not None:
+        study.apply(dataset)
+    if "SequenceOfUltrasoundRegions" not in dataset:
+        _put_spacing(dataset, output)
+    _put_times(dataset, output.times_s)
+    _put_derivation(dataset, output)
     return dataset
 
 
-def _put_pixel_module(dataset: Dataset, output: Output) -> None:
-    dataset.Rows, dataset.Columns = output.height, output.width
-    dataset.NumberOfFrames = len(output.times_s)
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
-    dataset.PresentationLUTShape = "IDENTITY"
-    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "US"
+def _put_spacing(dataset: Dataset, output: Output) -> None:
+    """A region over the whole picture that says how large a pixel is (PS3.3 C.8.5.5)."""
     spacing = output.metadata.get("pixel_spacing_mm")
-    if spacing is not None:
-        dataset.PixelSpacing = [format_number_as_ds(float(s)) for s in spacing]
+    if spacing is None:
+        return
+    region = Dataset()
+    region.RegionSpatialFormat, region.RegionDataType, region.RegionFlags = 1, 1, 0  # 2D, tissue
+    region.RegionLocationMinX0, region.RegionLocationMinY0 = 0, 0
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = output.width - 1, output.height - 1
+    region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = 3  # centimeters
+    region.PhysicalDeltaY, region.PhysicalDeltaX = (float(step) / 10 for step in spacing)
+    dataset.SequenceOfUltrasoundRegions = [region]
 
 
-def _put_lossiness(dataset: Dataset, metadata: Mapping[str, Any]) -> None:
-    """Append our step to the history of lossy compressions (PS3.3 C.7.6.1.1.5)."""
+def _put_derivation(dataset: Dataset, output: Output) -> None:
+    """Say what was done to the pixels, behind what was done before (PS3.3 C.7.6.1.1.3 and C.12.4)."""
+    if "LossyImageCompressionMethod" not in dataset:
+        dataset.LossyImageCompressionMethod = output.metadata.get("lossy_methods", [])
+        dataset.LossyImageCompressionRatio = [format_number_as_ds(float(ratio))
+                                              for ratio in output.metadata.get("lossy_ratios", [])]
+    ratio = output.metadata.get("lossy_ratio")
+    _append_lossy(dataset, METHOD, None if ratio is None else float(ratio))
+    words = f"lossy low-rank compression by lrmcodec {version('lrmcodec')}, for research"
+    before = dataset.get("DerivationDescription")
+    dataset.DerivationDescription = f"{before}; {words}"[:1024] if before else words
+    dataset.DerivationCodeSequence = [*(dataset.get("DerivationCodeSequence") or []),
+                                      code("113040", "Lossy Compression")]  # CID 7203
+    put_maker(dataset, "Lossy compression of the pixels, and restoring them")
+
+
+def _append_lossy(dataset: Dataset, method: str, ratio: float | None) -> None:
+    """Append a step to the history of lossy compressions, methods and ratios in pairs (PS3.3 C.7.6.1.1.5).
+
+    A step of which only the method or only the ratio is known is dropped: its value would be read as another step's.
+    With a new ratio that is unknown, methods stand alone.
+    """
+    methods, ratios = (_values(dataset, f"LossyImageCompression{name}") for name in ("Method", "Ratio"))
+    steps = list(zip(methods, ratios, strict=False))
     dataset.LossyImageCompression = "01"
-    dataset.LossyImageCompressionMethod = [*metadata.get("lossy_methods", []), "LRMCODEC"]
-    ratios = [*metadata.get("lossy_ratios", [])]
-    if "lossy_ratio" in metadata:
-        ratios.append(metadata["lossy_ratio"])
-    if ratios:
-        dataset.LossyImageCompressionRatio = [format_number_as_ds(float(ratio)) for ratio in ratios]
+    dataset.LossyImageCompressionMethod = [*(str(name) for name, _ in steps), method]
+    dataset.pop("LossyImageCompressionRatio", None)
+    if ratio is not None:
+        values = [*(float(value) for _, value in steps), ratio]
+        dataset.LossyImageCompressionRatio = [format_number_as_ds(value) for value in values]
+
+
+def _values(dataset: Dataset, keyword: str) -> list[Any]:
+    """Values of an element as a list; empty when it is missing or empty."""
+    found = dataset.get(keyword)
+    if found is None or found == "":
+        return []
+    return [found] if isinstance(found, (str, int, float)) else list(found)
 
 
 def _put_times(dataset: Dataset, times_s: NDArray[np.float64]) -> None:

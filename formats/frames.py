@@ -197,6 +197,25 @@ def _words(shape: tuple[int, ...] | None) -> str:
 
 
 @dataclass(frozen=True)
+class DicomOptions:
+    """How a clip becomes a DICOM object; other kinds of files take no notice.
+
+    Attributes
+    ----------
+    study : bytes
+        Where the clip came from, as `lrmcodec.formats.dicom_study.StudyTags.to_bytes` gives it; empty: unknown.
+    keep_study : bool
+        Name the patient and the study as `study` does. Otherwise only what identifies nobody is taken from it.
+    pixels : str
+        'native', or a video that archives play: 'h264' or 'hevc'.
+    """
+
+    study: bytes = b""
+    keep_study: bool = False
+    pixels: str = "native"
+
+
+@dataclass(frozen=True)
 class Output:
     """A clip on its way into a file, one frame at a time.
 
@@ -210,6 +229,8 @@ class Output:
         Frame times in seconds from 0.
     metadata : mapping
         As in `Clip`.
+    dicom : DicomOptions
+        For DICOM only.
     """
 
     frames: Iterator[Frame]
@@ -217,3 +238,4 @@ class Output:
     width: int
     times_s: NDArray[np.float64]
     metadata: Mapping[str, Any]
+    dicom: DicomOptions = DicomOptions()

@@ -18,7 +18,7 @@ from lrmcodec.formats import images, stream
 from lrmcodec.formats.atomic import atomic_path
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.errors import ClipError, LrmError, OutputError
-from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
+from lrmcodec.formats.frames import DicomOptions, Frame, FrameCollector, Output, Progress
 
 _NO_PYDICOM = "DICOM files need pydicom, which is not installed."
 _NO_PYDICOM_HINT = "Install it with: pip install 'lrmcodec[dicom]'"
@@ -158,6 +158,7 @@ def write_frames(
     *,
     force: bool = False,
     metadata: Any = None,
+    dicom: DicomOptions | None = None,
 ) -> None:
     """Write a clip that arrives in blocks, whole or not at all.
 
@@ -177,6 +178,8 @@ def write_frames(
         Replace an existing output.
     metadata : mapping, optional
         As in `Clip`; DICOM takes the pixel spacing and compression ratio from it.
+    dicom : DicomOptions, optional
+        For DICOM: the study it belongs to, and how pixels are coded.
 
     Raises
     ------
@@ -191,7 +194,7 @@ def write_frames(
         if first is None:
             _disagree(0, len(times))
         height, width = first.shape
-        output = Output(_chain(first, frames), height, width, times, metadata or {})
+        output = Output(_chain(first, frames), height, width, times, metadata or {}, dicom or DicomOptions())
         writer(temporary, output)
 
 

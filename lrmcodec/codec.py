@@ -84,8 +84,8 @@ class Encoded:
 
 def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, size_bytes: int | None = None,
            psnr_db: float | None = None, quality: float | None = None, pack: str | Pack = DEFAULT_PACK,
-           device: str = "auto", metadata: Mapping[str, Any] | None = None, seed: int = 0,
-           phase: bool = True, progress: Progress | None = None) -> Encoded:
+           device: str = "auto", metadata: Mapping[str, Any] | None = None, study: bytes = b"",
+           seed: int = 0, phase: bool = True, progress: Progress | None = None) -> Encoded:
     """Encode a clip.
 
     Parameters
@@ -103,6 +103,9 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         'auto', 'cpu' or 'cuda'; only decoders with weights use it.
     metadata : mapping, optional
         Plain values to store in the file; nothing is stored unasked.
+    study : bytes
+        Patient and study of a DICOM clip to store in the file, as
+        `lrmcodec.formats.dicom_study.StudyTags.to_bytes` gives them; counted in sizes and ratios.
     seed : int
         Of whatever the fit draws at random.
     phase : bool
@@ -123,7 +126,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     total = _byte_budget(clip, ratio, size_bytes, psnr_db, quality)
     spans = segment_bounds(len(clip.frames), _segment_count(clip.frames.shape))
     empty = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
-                      [CodedSegment(0, 0, {})] * len(spans), metadata or {})
+                      [CodedSegment(0, 0, {})] * len(spans), metadata or {}, study)
     used = len(pack_file(empty)) - sum(segment_bytes(segment) for segment in empty.segments)
     segments: list[CodedSegment] = []
     fit_seconds = 0.0
@@ -139,7 +142,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         trial = _code_segment(decoder, fitted, target, rank, step, cavity)
         segments.append(_with_phase(decoder, trial.coded, cavity, frames, clip.times_s[start:stop]))
         used += trial.size_bytes
-    data = pack_file(CodedClip(empty.pack_id, empty.arch_id, empty.size, empty.times_s, segments, empty.metadata))
+    data = pack_file(replace(empty, segments=segments))
     return Encoded(data, _report(data, clip, chosen, decoder, segments, fit_seconds, began))
 
 
@@ -163,11 +166,13 @@ def decode(source: str | Path | bytes | LrmFile, *, fps: float | None = None,
     """Decode a .lrm file to a clip, at its own frame times, at `fps`, or at `times_s` (seconds, increasing).
 
     `size` (H, W) renders at another size; `start_s` and `duration_s` choose a span. Times of the clip returned
-    begin at 0. Errors as in `open`; TargetError when the times lie outside the clip.
+    begin at 0; its metadata are the file's, and its ratio as `lossy_ratio`. Errors as in `open`; TargetError when the
+    times lie outside the clip.
     """
     file = source if isinstance(source, LrmFile) else open(source, pack=pack, device=device)
     wanted = file.select_times(fps=fps, times_s=times_s, start_s=start_s, duration_s=duration_s)
-    return Clip(file.frames(wanted, size), wanted - wanted[0], file.metadata)
+    metadata = {**file.metadata, "lossy_ratio": file.ratio}
+    return Clip(file.frames(wanted, size), wanted - wanted[0], metadata)
 
 
 def _silent(fraction: float, label: str) -> None:

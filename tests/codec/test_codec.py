@@ -215,7 +215,9 @@ def test_equal_clips_give_equal_bytes(encoded: Encoded) -> None:
 def test_metadata_are_stored_only_when_asked(encoded: Encoded) -> None:
     assert CLIP.metadata
     assert codec.open(encoded.data).metadata == {}
-    assert decode(encode(SMALL, rank=1, metadata={"site": "x"}).data).metadata == {"site": "x"}
+    asked = encode(SMALL, rank=1, metadata={"site": "x"})
+    assert codec.open(asked.data).metadata == {"site": "x"}
+    assert decode(asked.data).metadata == {"site": "x", "lossy_ratio": asked.report.ratio}
 
 
 def test_every_byte_is_counted(encoded: Encoded) -> None:

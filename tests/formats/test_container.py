@@ -21,6 +21,7 @@ from lrmcodec.formats.container import (
     MAX_BASIS_VALUES,
     MAX_COEFFS,
     MAX_METADATA_BYTES,
+    MAX_STUDY_BYTES,
     PREFIX,
     PREFIX_BYTES,
     SEGMENT,
@@ -314,6 +315,26 @@ def test_a_zstd_bomb_in_the_metadata_is_refused() -> None:
     assert len(bomb) < 10_000
     with pytest.raises(FormatError, match="over its limit"):
         unpack_file(with_metadata(bomb))
+
+
+def with_study(payload: bytes) -> bytes:
+    return sealed(header(component_count=1) + entries((Component.STUDY, len(payload))) + segment() + payload)
+
+
+def test_a_study_is_kept_byte_for_byte() -> None:
+    data = pack_file(replace(CLIP, study=bytes(range(256)) * 9))
+    assert unpack_file(data).study == bytes(range(256)) * 9
+    assert unpack_file(pack_file(CLIP)).study == b""
+    with pytest.raises(ClipError, match="at most 1048576"):
+        pack_file(replace(CLIP, study=bytes(MAX_STUDY_BYTES + 1)))
+
+
+@pytest.mark.parametrize("payload", [b"", b"abc", squeezed(b"abc")[:-1], squeezed(b"abc") + b"\0",
+                                     squeezed(bytes(MAX_STUDY_BYTES + 1)), squeezed(bytes(1 << 27)),
+                                     zstandard.ZstdCompressor(write_content_size=False).compress(b"abc")])
+def test_a_damaged_study_is_refused(payload: bytes) -> None:
+    with pytest.raises(FormatError, match="study"):
+        unpack_file(with_study(payload))
 
 
 def test_every_field_is_in_the_header_helpers() -> None:

@@ -54,12 +54,12 @@ def test_component_places_equal_the_code() -> None:
 
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "STUDY": 40}
     assert container.FIRST_ANCILLARY_ID == 32
 
 
 def test_constants_equal_the_code() -> None:
-    modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Pictures": picture,
+    modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Study": container, "Pictures": picture,
                "Coefficients": quantize, "siren": siren, "grid-siren": grid_siren, "autoencoder": autoencoder,
                "Phase": readout}
     rows = table("Constants")
