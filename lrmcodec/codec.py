@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import metrics
-from lrmcodec.cardiac.direction import Cavity, find_cavity, find_direction, weight_count
+from lrmcodec.cardiac.cavity import Cavity, find_cavity
+from lrmcodec.cardiac.direction import find_direction, weight_count
 from lrmcodec.decoders.base import Decoder, FittedSegment, Progress
 from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder
 from lrmcodec.formats.atomic import write_atomic

@@ -9,6 +9,7 @@ side, trained on masks of simulated hearts and on lungs without any (`train.cavi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-Array = NDArray[np.float64]
+from lrmcodec.cardiac.signal import Array, clean, even_times, periodicity
+
 Cells = NDArray[np.float32]
 
 SIDE = 28
@@ -24,6 +26,37 @@ WEIGHTS = Path(__file__).parent / "cavity.safetensors"
 BLOCK_FRAMES = 64  # that the network sees at a time
 BLOCK_VALUES = 1 << 22  # pixels averaged to cells at a time
 CHANGE_GAIN = 4.0  # brings a cell's standard deviation over time to the size of gray levels
+LEAST_FRAMES = 8
+SURE_CELLS = 20  # cells, those most surely within the cavity, by which it is judged whether there is one
+LEAST_SEEN = 0.5  # their mean share, below which no ventricle is seen
+FULLY_SEEN = 0.8
+LEAST_QUALITY = 0.1  # periodicity; low, because rhythms may be irregular
+
+
+@dataclass(frozen=True)
+class Cavity:
+    """What the pixels say about the ventricle: `signal` (T,), large where it is large, and the confidence in it."""
+
+    signal: Array
+    confidence: float
+
+
+def find_cavity(frames: NDArray[np.uint8], times_s: Array) -> Cavity | None:
+    """Measure the cavity in frames (T, H, W); None when there is none that beats."""
+    if len(frames) < LEAST_FRAMES:
+        return None
+    shares = cavity_shares(frames)
+    seen = float(np.sort(shares.mean(0), axis=None)[-SURE_CELLS:].mean())
+    if seen < LEAST_SEEN:
+        return None
+    area = shares.sum((1, 2)).astype(np.float64)
+    even_s = even_times(times_s)
+    even = clean(area, times_s, even_s)
+    quality, _ = periodicity(even, even_s)
+    if quality < LEAST_QUALITY:
+        return None
+    confidence = min((seen - LEAST_SEEN) / (FULLY_SEEN - LEAST_SEEN), 1.0)
+    return Cavity(np.interp(times_s, even_s, even), confidence)
 
 
 def cavity_shares(frames: NDArray[np.uint8]) -> Cells:

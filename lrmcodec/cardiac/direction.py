@@ -1,9 +1,8 @@
-"""The direction along which the coefficients follow the left ventricle, settled from the pixels while encoding.
+"""The direction along which the coefficients follow the left ventricle: settled while encoding, stored as a component.
 
-frames --network--> cavity's area --regression--> weights of the first coefficients
+cavity's area --regression--> weights of the first coefficients --quantized--> phase component
 
-`cavity` finds the ventricle, so neither its place nor the sign of anything is assumed, and no label is used. `readout`
-reads what this writes.
+The cavity comes from the pixels, so neither its place nor the sign of anything is assumed, and no label is used.
 """
 
 from __future__ import annotations
@@ -13,54 +12,55 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.cardiac.cavity import cavity_shares
-from lrmcodec.cardiac.readout import (
+from lrmcodec.cardiac.cavity import Cavity
+from lrmcodec.cardiac.signal import (
     GRID_HZ,
     SMOOTH_FRAMES,
     SMOOTH_S,
     Array,
-    Direction,
-    clean,
     even_times,
     high_pass,
-    periodicity,
     smooth,
     standardize,
 )
+from lrmcodec.formats.errors import FormatError
 
-LEAST_FRAMES = 8
-SURE_CELLS = 20  # cells, those most surely within the cavity, by which it is judged whether there is one
-LEAST_SEEN = 0.5  # their mean share, below which no ventricle is seen
-FULLY_SEEN = 0.8
-LEAST_QUALITY = 0.1  # periodicity; low, because rhythms may be irregular
+MAX_WEIGHTS = 8
+"""A phase component holds weights of at most so many components; the first carry the motion."""
+
 RIDGE = 1.0
 WEIGHTS = 4  # as many as are stored; more follow the simulated ventricles no better
 
 
 @dataclass(frozen=True)
-class Cavity:
-    """What the pixels say about the ventricle: `signal` (T,), large where it is large, and the confidence in it."""
+class Direction:
+    """A phase component: polarity's confidence (0 to 255) and weights (n,) int8 of the first n components."""
 
-    signal: Array
-    confidence: float
+    confidence: int
+    weights: NDArray[np.int8]
 
+    def pack(self) -> bytes:
+        """The component's payload."""
+        return bytes([self.confidence]) + self.weights.tobytes()
 
-def find_cavity(frames: NDArray[np.uint8], times_s: Array) -> Cavity | None:
-    """Measure the cavity in frames (T, H, W); None when there is none that beats."""
-    if len(frames) < LEAST_FRAMES:
-        return None
-    shares = cavity_shares(frames)
-    seen = float(np.sort(shares.mean(0), axis=None)[-SURE_CELLS:].mean())
-    if seen < LEAST_SEEN:
-        return None
-    area = shares.sum((1, 2)).astype(np.float64)
-    even_s = even_times(times_s)
-    even = clean(area, times_s, even_s)
-    quality, _ = periodicity(even, even_s)
-    if quality < LEAST_QUALITY:
-        return None
-    confidence = min((seen - LEAST_SEEN) / (FULLY_SEEN - LEAST_SEEN), 1.0)
-    return Cavity(np.interp(times_s, even_s, even), confidence)
+    @staticmethod
+    def unpack(payload: bytes, rank: int) -> Direction:
+        """Undo `pack`.
+
+        Raises
+        ------
+        FormatError
+            On a payload that cannot belong to a segment of `rank` components.
+        """
+        weights = np.frombuffer(payload[1:], np.int8)
+        if not 1 <= len(weights) <= min(rank, MAX_WEIGHTS) or not weights.any():
+            raise FormatError(f"the phase component has {len(payload)} bytes for rank {rank}, or no direction.",
+                              "The file is damaged; get another copy.")
+        return Direction(payload[0], weights)
+
+    def project(self, coeffs: Array) -> Array:
+        """Signal s (T,): weighted sum of coefficients (T, r), each scaled to mean 0 and variance 1."""
+        return np.asarray(standardize(coeffs[:, :len(self.weights)]) @ self.weights.astype(np.float64))
 
 
 def find_direction(cavity: Cavity, coeffs: Array, times_s: Array, count: int) -> Direction | None:

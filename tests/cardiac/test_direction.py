@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from lrmcodec import codec
-from lrmcodec.cardiac.direction import find_cavity, find_direction, weight_count
-from lrmcodec.cardiac.readout import read_phase, standardize
+from lrmcodec.cardiac.cavity import find_cavity
+from lrmcodec.cardiac.direction import MAX_WEIGHTS, Direction, find_direction, weight_count
+from lrmcodec.cardiac.readout import read_phase
+from lrmcodec.cardiac.signal import standardize
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import Component, byte_counts
 from lrmcodec.simulate.heart.phantom import Phantom, phantom, random_phantom
@@ -120,3 +122,11 @@ def test_weights_are_few() -> None:
 def test_components_that_do_not_change_count_nothing() -> None:
     np.testing.assert_array_equal(standardize(np.full((5, 2), 3.0)), np.zeros((5, 2)))
     assert Component.PHASE == 32
+
+
+def test_directions_come_back() -> None:
+    direction = Direction(200, np.array([-127, 0, 3], np.int8))
+    again = Direction.unpack(direction.pack(), 3)
+    assert again.confidence == 200
+    np.testing.assert_array_equal(again.weights, direction.weights)
+    assert MAX_WEIGHTS == 8

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from importlib.metadata import entry_points
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lrmcodec import codec
-from lrmcodec.cardiac.readout import (
-    MAX_WEIGHTS,
-    Direction,
-    clean,
-    even_times,
-    phase_of,
-    read_phase,
-    smooth,
-    turning_points,
-)
+from lrmcodec.cardiac.readout import phase_of, read_phase
 from lrmcodec.formats.container import CodedClip, CodedSegment, Component, pack_file, unpack_file
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.simulate.heart.phantom import Phantom, phantom, volume_curve
@@ -128,26 +118,6 @@ def test_long_clips_are_read_in_linear_time() -> None:
     assert len(found.beats) == pytest.approx(600 / PERIOD_S, abs=2)
 
 
-def test_smoothing_keeps_parabolas_at_uneven_times() -> None:
-    times_s = times_of(40, 0.5)
-    even_s = even_times(times_s)
-    smoothed = smooth(np.stack([times_s ** 2, 1 - times_s], 1), times_s, even_s, 0.08)
-    np.testing.assert_allclose(smoothed, np.stack([even_s ** 2, 1 - even_s], 1), atol=2e-3)
-
-
-def test_cleaning_does_not_depend_on_scale_and_offset() -> None:
-    times_s = times_of(50, 0)
-    even_s = even_times(times_s)
-    first, second = (clean(scale * volume_at(times_s) + shift, times_s, even_s) for scale, shift in ((1, 0), (70, 9)))
-    np.testing.assert_allclose(first, second, atol=1e-6)
-
-
-def test_turning_points_take_turns() -> None:
-    turns = turning_points(np.sin(np.linspace(0, 20, 600)) + 0.1 * np.sin(np.linspace(0, 300, 600)), 0.6, 20)
-    assert len(turns) >= 5
-    assert all(a[1] != b[1] for a, b in pairwise(turns))
-
-
 # Files
 
 
@@ -190,14 +160,6 @@ def test_a_damaged_component_is_refused_and_the_frames_still_decode(data: bytes,
     with pytest.raises(FormatError, match="phase component"):
         read_phase(file)
     np.testing.assert_array_equal(file.frames(file.times_s[:2]), codec.open(data).frames(file.times_s[:2]))
-
-
-def test_directions_come_back() -> None:
-    direction = Direction(200, np.array([-127, 0, 3], np.int8))
-    again = Direction.unpack(direction.pack(), 3)
-    assert again.confidence == 200
-    np.testing.assert_array_equal(again.weights, direction.weights)
-    assert MAX_WEIGHTS == 8
 
 
 def test_the_command(data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from lrmcodec import quantize
-from lrmcodec.cardiac import readout
+from lrmcodec.cardiac import direction
 from lrmcodec.decoders import autoencoder, grid_siren, siren
 from lrmcodec.formats import container, entropy, picture, time_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
@@ -61,7 +61,7 @@ def test_component_ids_are_frozen() -> None:
 def test_constants_equal_the_code() -> None:
     modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Study": container, "Pictures": picture,
                "Coefficients": quantize, "siren": siren, "grid-siren": grid_siren, "autoencoder": autoencoder,
-               "Phase": readout}
+               "Phase": direction}
     rows = table("Constants")
     steps = {row["name"]: float(row["value"]) for row in rows if row["used in"] == "Coefficients"}
     for row in rows:
