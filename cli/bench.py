@@ -130,7 +130,7 @@ def _plan(given: dict[str, Any]) -> Plan:
 
 def _failed(console: Console, failures: list[tuple[str, str]], clip: str, why: str) -> None:
     failures.append((clip, why))
-    console.warn(f"{clip}: {why}")
+    console.warn(why, about=clip)
 
 
 def _report(folder: Path, rows: list[Row], sources: list[Source], plan: Plan, failures: list[tuple[str, str]],

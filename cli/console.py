@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -41,24 +41,29 @@ class Console:
     interrupted : bool
         Whether Ctrl-C was pressed. An exception raised while foreign code calls back is lost there, so the next
         report of progress looks here.
+    warnings : list of str
+        Everything warned of so far; `data` hands it on to machines.
     """
 
     level: int = 0
     interrupted: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         """Print a remark on stderr, unless quiet."""
         if self.level >= 0:
             click.echo(f"note: {printable(text)}", err=True)
 
-    def warn(self, text: str) -> None:
-        """Print a warning on stderr, unless quiet."""
+    def warn(self, text: str, *, about: str = "") -> None:
+        """Keep a warning, a sentence without full stop, and print it on stderr, unless quiet."""
+        text = text.rstrip(".")
+        self.warnings.append(text)
         if self.level >= 0:
-            click.echo(f"warning: {printable(text)}", err=True)
+            click.echo(printable(f"warning: {about}: {text}." if about else f"warning: {text}."), err=True)
 
     def data(self, values: Mapping[str, Any]) -> None:
-        """Print one JSON object on stdout."""
-        click.echo(json.dumps(values, indent=2, allow_nan=False))
+        """Print one JSON object on stdout, with the warnings given so far where `values` has none."""
+        click.echo(json.dumps({"warnings": self.warnings, **values}, indent=2, allow_nan=False))
 
     def facts(self, rows: Rows, *, err: bool = False) -> None:
         """Print pairs of a name and a value in two columns."""

@@ -11,7 +11,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import STREAM, open_lrm, refuse_same, shape
+from lrmcodec.cli.files import STREAM, open_lrm, refuse_same, shape, tell_warnings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @options.size("Render at another size.")
 @options.span
 @options.dicom
+@options.strict
 @options.pack_folder
 @options.device
 @options.force
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @pass_console
 def decode(console: Console, source: str, output: str | None, fps: float | None, times: list[float] | None,
            size: tuple[int, int] | None, start: float | None, duration: float | None, pack: str | None, device: str,
-           keep_study: bool, dicom_pixels: str | None, force: bool, as_json: bool) -> None:
+           keep_study: bool, dicom_pixels: str | None, strict: bool, force: bool, as_json: bool) -> None:
     """Decode a .lrm file to a clip, at its own frame times or any others.
 
     '-' reads the file from stdin.
@@ -50,6 +51,7 @@ def decode(console: Console, source: str, output: str | None, fps: float | None,
 
     began = time.perf_counter()
     file = open_lrm(source, pack=pack, device=device)
+    tell_warnings(console, source, file.warnings, strict)
     wanted = file.select_times(fps=fps, times_s=times, start_s=start, duration_s=duration)
     relative = wanted - wanted[0]
     metadata = {**file.metadata, "lossy_ratio": file.ratio}

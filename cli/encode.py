@@ -37,12 +37,13 @@ SUFFIX = ".lrm"
               help="Store patient and study of a DICOM input in the file, for 'lrmcodec decode --keep-study'.")
 @click.option("--fps", type=options.POSITIVE, metavar="F", help="Frame rate of the input, for inputs that have none.")
 @options.gray
+@options.strict
 @options.force
 @options.as_json
 @pass_console
 def encode(console: Console, /, source: str, output: str | None, psnr: float | None, pack: str | None, force: bool,
-           as_json: bool, gray: bool, size: tuple[int, int] | None, fps: float | None, start: float | None,
-           duration: float | None, keep_study: bool, **coding: Any) -> None:
+           as_json: bool, gray: bool, strict: bool, size: tuple[int, int] | None, fps: float | None,
+           start: float | None, duration: float | None, keep_study: bool, **coding: Any) -> None:
     """Encode a clip to a .lrm file.
 
     INPUT is a video, an animated GIF, a DICOM clip, a .npy or .npz array or a folder of PNG pictures. At most one
@@ -55,7 +56,8 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
     from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack
 
     chosen = find_pack(pack or DEFAULT_PACK)
-    clip = read_input(console, source, gray=gray, size=size, fps=fps, start=start, duration=duration)
+    clip = read_input(console, source, gray=gray, size=size, fps=fps, start=start, duration=duration,
+                      strict=strict)
     study = read_study(console, source, clip) if keep_study else b""
     with console.progress() as progress:
         encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress, **coding)

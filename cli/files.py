@@ -24,19 +24,40 @@ DICOM_NOTE = ("lrmcodec does not de-identify: text burned into the pixels of a D
 
 
 def read_input(console: Console, path: str, *, gray: bool = False, size: tuple[int, int] | None = None,
-               fps: float | None = None, start: float | None = None, duration: float | None = None) -> Clip:
-    """Read a clip and cut it; the reader's warnings go to stderr."""
+               fps: float | None = None, start: float | None = None, duration: float | None = None,
+               strict: bool = False) -> Clip:
+    """Read a clip and cut it; the reader's warnings go to stderr and, with --json, to stdout.
+
+    Raises
+    ------
+    ClipError
+        As `read_clip`, and for any warning where `strict`.
+    """
     from lrmcodec.formats.video import read_clip
 
     if path == STREAM:
         raise click.UsageError("a clip cannot be read from stdin; give the name of a file.")
     with console.progress() as progress:
         clip = read_clip(path, gray=gray, size=size, fps=fps, progress=progress)
-    for text in clip.metadata.get("warnings", []):
-        console.warn(f"{path}: {text}.")
+    tell_warnings(console, path, clip.warnings, strict)
     if clip.metadata.get("source") == "dicom":
         console.note(DICOM_NOTE)
     return clip if start is None and duration is None else clip.cut(start, duration)
+
+
+def tell_warnings(console: Console, path: str, warnings: Sequence[str], strict: bool = False) -> None:
+    """Hand on what a reader warned of; with `strict` it is an error.
+
+    Raises
+    ------
+    ClipError
+    """
+    from lrmcodec.formats.errors import ClipError
+
+    if strict and warnings:
+        raise ClipError(f"{path}: {'; '.join(warnings)}.", "Mend the input, or leave --strict out.")
+    for text in warnings:
+        console.warn(text, about=path)
 
 
 def read_study(console: Console, path: str, clip: Clip) -> bytes:
@@ -55,7 +76,7 @@ def read_study(console: Console, path: str, clip: Clip) -> bytes:
 
     tags = StudyTags.read(path)
     if tags.left_out:
-        console.warn(f"{path}: elements too long or malformed to be kept: {', '.join(tags.left_out)}.")
+        console.warn(f"elements too long or malformed to be kept: {', '.join(tags.left_out)}", about=path)
     return tags.to_bytes()
 
 

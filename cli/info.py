@@ -20,6 +20,7 @@ PARTS = {
     "pictures": "Pictures (latent and basis)",
     "latent": "Latent",
     "coeffs": "Coefficients",
+    "warnings": "Warnings",
     "phase": "Direction of the cardiac phase",
     "study": "Patient and study",
 }
@@ -67,6 +68,7 @@ def describe(file: LrmFile, path: str) -> dict[str, Any]:
         "bytes": file.byte_counts,
         "overhead_bytes": file.byte_counts["header"],
         "metadata": dict(file.metadata),
+        "warnings": list(file.warnings),
     }
 
 
@@ -84,6 +86,7 @@ def _words(facts: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if "study" in facts["bytes"]:
         rows.append(("Study", "patient and study of a DICOM clip are stored in this file"))
+    rows += [("Warning", text) for text in facts["warnings"]]
     return rows + [(f"- {key}", str(value)) for key, value in facts["metadata"].items()]
 
 

@@ -36,6 +36,8 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 force = click.option("--force", is_flag=True, help="Replace an existing output.")
+strict = click.option("--strict", is_flag=True,
+                      help="Take every warning about the input for an error; nothing is written then.")
 gray = click.option("--gray", is_flag=True, help="Turn a color clip to gray instead of refusing it.")
 pack_folder = click.option("--pack", metavar="PATH", help="Folder of a decoder pack that does not come with lrmcodec.")
 device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,

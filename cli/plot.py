@@ -9,7 +9,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import STREAM, check_suffix, open_lrm, refuse_same
+from lrmcodec.cli.files import STREAM, check_suffix, open_lrm, refuse_same, tell_warnings
 
 
 @click.command()
@@ -35,6 +35,7 @@ def plot(console: Console, source: str, output: str | None, pack: str | None, de
     from lrmcodec.formats.atomic import write_atomic
 
     file = open_lrm(source, pack=pack, device=device)
+    tell_warnings(console, source, file.warnings)
     phase = read_phase(file)
     motion = find_motion(file, phase, device)
     picked = picked_frames(phase, motion)

@@ -29,11 +29,12 @@ CSV_HEAD = ("file", "event", "frame", "time_s", "quality", "polarity_confidence"
 
 @dataclass(frozen=True)
 class Read:
-    """What one file said, and its frame times (T,) in seconds."""
+    """What one file said, its frame times (T,) in seconds, and what was warned of when its clip was read."""
 
     source: str
     phase: Phase
     times_s: NDArray[np.float64]
+    warnings: tuple[str, ...] = ()
 
 
 @click.command()
@@ -80,7 +81,7 @@ def _read_all(sources: tuple[str, ...], pack: str | None) -> Iterator[Read]:
     for source in sources:
         try:
             file = open_lrm(source, pack=pack)
-            yield Read(source, read_phase(file), file.times_s)
+            yield Read(source, read_phase(file), file.times_s, file.warnings)
         except LrmError as error:
             if len(sources) == 1:
                 raise
@@ -109,7 +110,8 @@ def _draw(path: str, found: list[Read], force: bool) -> None:
 
 
 def _write_json(console: Console, found: list[Read], *, signal: bool, as_list: bool) -> None:
-    values = [{"input": one.source, **one.phase.as_dict(signal=signal)} for one in found]
+    values = [{"input": one.source, "warnings": list(one.warnings), **one.phase.as_dict(signal=signal)}
+              for one in found]
     if as_list:
         click.echo(json.dumps(values, indent=2, allow_nan=False))
     else:

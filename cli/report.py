@@ -9,7 +9,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import STREAM, open_lrm, read_input, source_bytes
+from lrmcodec.cli.files import STREAM, open_lrm, read_input, source_bytes, tell_warnings
 from lrmcodec.cli.info import describe
 from lrmcodec.cli.plot import output_beside
 
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="HTML", help="Page to write; default: FILE.html.")
 @options.span
 @options.gray
+@options.strict
 @options.pack_folder
 @options.device
 @options.force
 @options.as_json
 @pass_console
 def report(console: Console, source: str, against: str | None, output: str | None, start: float | None,
-           duration: float | None, gray: bool, pack: str | None, device: str, force: bool, as_json: bool) -> None:
+           duration: float | None, gray: bool, strict: bool, pack: str | None, device: str, force: bool,
+           as_json: bool) -> None:
     """Write a page about a .lrm file: player, heart beats, path of the coefficients, quality, and where bytes go.
 
     The page is one file that any browser opens without a network. --start, --duration and --gray prepare CLIP the way
@@ -47,7 +49,8 @@ def report(console: Console, source: str, against: str | None, output: str | Non
     from lrmcodec.formats.atomic import write_atomic
 
     file = open_lrm(source, pack=pack, device=device)
-    original = None if against is None else _original(console, against, file, start, duration, gray)
+    tell_warnings(console, source, file.warnings, strict)
+    original = None if against is None else _original(console, against, file, start, duration, gray, strict)
     frames = _decode(console, file)
     phase = read_phase(file)
     quality = None if original is None or against is None else _compare(against, original, frames)
@@ -63,11 +66,11 @@ def report(console: Console, source: str, against: str | None, output: str | Non
 
 
 def _original(console: Console, path: str, file: LrmFile, start: float | None, duration: float | None,
-              gray: bool) -> NDArray[np.uint8]:
+              gray: bool, strict: bool) -> NDArray[np.uint8]:
     """Frames to compare with; a clip of another length is refused, since nothing would be measured but the mistake."""
     from lrmcodec.formats.errors import ClipError
 
-    clip = read_input(console, path, gray=gray, size=file.size, start=start, duration=duration)
+    clip = read_input(console, path, gray=gray, size=file.size, start=start, duration=duration, strict=strict)
     if len(clip.frames) != file.coded.frame_count:
         raise ClipError(f"{path} has {len(clip.frames)} frames here, the file has {file.coded.frame_count}.",
                         "Give --start and --duration as they were given to 'encode'.")

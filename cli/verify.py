@@ -8,7 +8,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import open_lrm, read_input, shape
+from lrmcodec.cli.files import open_lrm, read_input, shape, tell_warnings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,25 +22,28 @@ if TYPE_CHECKING:
 @click.option("--against", metavar="CLIP", help="Measure PSNR, SSIM3D and ratio against the clip it was made from.")
 @options.span
 @options.gray
+@options.strict
 @options.pack_folder
 @options.device
 @options.as_json
 @pass_console
 def verify(console: Console, source: str, against: str | None, start: float | None, duration: float | None,
-           gray: bool, pack: str | None, device: str, as_json: bool) -> None:
+           gray: bool, strict: bool, pack: str | None, device: str, as_json: bool) -> None:
     """Check structure, checksum and decoder of a .lrm file and decode every frame.
 
     The exit code is 0 only when all of it is sound. --start, --duration and --gray prepare CLIP the way 'encode' was
     told to; it is resized to the size of the file's frames.
     """
     file = open_lrm(source, pack=pack, device=device)
+    tell_warnings(console, source, file.warnings, strict)
     facts: dict[str, Any] = {
         "input": source, "valid": True, "size_bytes": file.size_bytes, "ratio": file.ratio,
         "frames": file.coded.frame_count, "height": file.size[0], "width": file.size[1], "pack": file.pack.name,
     }
     original = None
     if against is not None:
-        clip = read_input(console, against, gray=gray, size=file.size, start=start, duration=duration)
+        clip = read_input(console, against, gray=gray, size=file.size, start=start, duration=duration,
+                          strict=strict)
         original = _comparable(clip.frames, file, against)
     decoded = _decode_all(console, file, keep=original is not None)
     if original is not None:

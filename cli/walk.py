@@ -11,7 +11,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import open_lrm
+from lrmcodec.cli.files import open_lrm, tell_warnings
 from lrmcodec.cli.plot import output_beside
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def walk(console: Console, source: str, output: str | None, steps: int | None, p
     from lrmcodec.formats.atomic import write_atomic
 
     file = open_lrm(source, pack=pack, device=device)
+    tell_warnings(console, source, file.warnings)
     phase = read_phase(file)
     motion = find_motion(file, phase, device)
     is_strip = Path(target).suffix.lower() == STRIP

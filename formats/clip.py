@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,9 @@ class Clip:
     metadata : mapping
         Plain values (str, int, float, bool, lists, mappings of them). Never holds patient data unless a
         caller put it there; readers put in only technical facts (source type, pixel spacing, dtype).
+    warnings : tuple of str
+        What a reader could not do as it should have, or had to assume: sentences without a full stop that name
+        neither the file nor a patient, since they are stored with the clip.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class Clip:
     frames: NDArray[np.uint8]
     times_s: NDArray[np.float64]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         frames, times = self.frames, np.asarray(self.times_s, dtype=np.float64)
@@ -93,4 +97,4 @@ class Clip:
                             "Choose another --start or --duration.")
         part = slice(int(keep[0]), int(keep[-1]) + 1)
         times = self.times_s[part]
-        return Clip(self.frames[part], times - times[0], self.metadata)
+        return replace(self, frames=self.frames[part], times_s=times - times[0])

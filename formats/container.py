@@ -23,6 +23,7 @@ from lrmcodec.formats.entropy import MAX_COUNT
 from lrmcodec.formats.errors import ClipError, FormatError
 from lrmcodec.formats.time_code import Timing, decode_times, encode_times
 from lrmcodec.formats.varint import read_varint, write_varint
+from lrmcodec.formats.warning_code import decode_warnings, encode_warnings
 
 MAGIC = b"LRM"
 VERSION = 1
@@ -52,10 +53,11 @@ class Component(IntEnum):
     TIMES = 4
     PHASE = 32
     METADATA = 33
+    WARNINGS = 34
     STUDY = 40
 
 
-CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.STUDY})
+CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.STUDY})
 SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT, Component.PHASE})
 
 
@@ -137,6 +139,8 @@ class CodedClip:
         Free-form plain values; empty takes no bytes.
     study : bytes
         A DICOM data set about the patient and the study, where the writer was asked for it; not looked at here.
+    warnings : tuple of str
+        What the reader of the clip warned of, a sentence each.
     """
 
     pack_id: bytes
@@ -146,6 +150,7 @@ class CodedClip:
     segments: Sequence[CodedSegment]
     metadata: Mapping[str, Any]
     study: bytes = b""
+    warnings: tuple[str, ...] = ()
 
     @property
     def frame_count(self) -> int:
@@ -182,6 +187,8 @@ def pack_file(clip: CodedClip) -> bytes:
         own[Component.TIMES] = timing.payload
     if clip.metadata:
         own[Component.METADATA] = _pack_metadata(clip.metadata)
+    if warnings := encode_warnings(clip.warnings):
+        own[Component.WARNINGS] = warnings
     if clip.study:
         own[Component.STUDY] = _pack_study(clip.study)
     head = _write(HEADER, pack_id=clip.pack_id, arch_id=clip.arch_id, height=clip.size[0], width=clip.size[1],
@@ -218,6 +225,7 @@ def unpack_file(data: bytes) -> CodedClip:
         times_s=decode_times(timing, header["frame_count"]), segments=segments,
         metadata=_unpack_metadata(own[Component.METADATA]) if Component.METADATA in own else {},
         study=_unpack_study(own[Component.STUDY]) if Component.STUDY in own else b"",
+        warnings=decode_warnings(own[Component.WARNINGS]) if Component.WARNINGS in own else (),
     )
 
 

@@ -93,7 +93,9 @@ def collect_dicom(path: Path, collector: FrameCollector, progress: Progress | No
                 hint += f" {_MORE_DECODERS}"
             raise ClipError(what, hint) from error
         facts = _facts(header, frames.shape)
-    return Clip(frames, times, {**facts, "warnings": [*collector.warnings, *notes]})
+    for note in notes:
+        collector.warn(note)
+    return Clip(frames, times, facts, collector.warnings)
 
 
 def _header(path: Path) -> Dataset:
@@ -148,8 +150,8 @@ def _collect_video(path: Path, header: Dataset, collector: FrameCollector,
         times, warning = times_from_stamps(track.stamps, track.tick, track.rates)
     expected = int(header.get("NumberOfFrames") or 0)
     if expected and expected != collector.count:
-        track.warnings.append(f"the file promises {expected} frames, {collector.count} could be decoded")
-    return times, [*track.warnings, *([warning] if warning else [])]
+        collector.warn(f"the file promises {expected} frames, {collector.count} could be decoded")
+    return times, [warning] if warning else []
 
 
 def _pictures(path: Path, header: Dataset, name: str) -> Iterator[NDArray[Any]]:

@@ -85,6 +85,7 @@ class FrameCollector:
         self._gray = gray
         self._size = size
         self._color_area = 0.0
+        self._warnings: list[str] = []
         self._source_shape: tuple[int, ...] | None = None
         self._frames: NDArray[np.uint8] | None = None
         self._file: IO[bytes] | None = None
@@ -101,14 +102,20 @@ class FrameCollector:
         """Whether the next frame is one of those to be shown to `check_color`."""
         return self.count % COLOR_STRIDE == 0
 
+    def warn(self, text: str) -> None:
+        """Note what a user should know: a sentence without full stop that names no file and no patient."""
+        if text not in self._warnings:
+            self._warnings.append(text)
+
     @property
-    def warnings(self) -> list[str]:
+    def warnings(self) -> tuple[str, ...]:
         """What a user should know about the frames gathered so far."""
         if self._gray and self._color_area > COLOR_AREA:
-            return ["color was turned gray"]
+            return ("color was turned gray", *self._warnings)
         if self._color_area > MARK_AREA:
-            return [f"small colored marks ({self._color_area:.2%} of the picture) were turned gray"]
-        return []
+            marks = f"small colored marks ({self._color_area:.2%} of the picture) were turned gray"
+            return (marks, *self._warnings)
+        return tuple(self._warnings)
 
     def check_color(self, rgb: NDArray[np.uint8]) -> None:
         """Look at one (H, W, 3) picture.

@@ -42,11 +42,11 @@ def read_png_folder(folder: Path, collector: FrameCollector, progress: Progress 
         _collect_png(name, collector)
         if progress and i % 16 == 0:
             progress(i / len(names), "reading")
-    times, metadata = _folder_times(folder, len(names)), {"source": "png", "warnings": collector.warnings}
+    times = _folder_times(folder, len(names))
     if times is None:
-        metadata["warnings"] = [*collector.warnings, UNKNOWN_RATE]
+        collector.warn(UNKNOWN_RATE)
         times = uniform_times(len(names), DEFAULT_FPS)
-    return Clip(collector.finish(), times, metadata)
+    return Clip(collector.finish(), times, {"source": "png"}, collector.warnings)
 
 
 def _is_png_name(path: Path) -> bool:
@@ -130,9 +130,9 @@ def read_npy(path: Path, collector: FrameCollector, progress: Progress | None = 
     """
     with path.open("rb") as file:
         _collect_array(file, collector, progress)
-    warnings = [*collector.warnings, UNKNOWN_RATE]
     frames = collector.finish()
-    return Clip(frames, uniform_times(len(frames), DEFAULT_FPS), {"source": "npy", "warnings": warnings})
+    collector.warn(UNKNOWN_RATE)
+    return Clip(frames, uniform_times(len(frames), DEFAULT_FPS), {"source": "npy"}, collector.warnings)
 
 
 def read_npz(path: Path, collector: FrameCollector, progress: Progress | None = None) -> Clip:
@@ -150,21 +150,22 @@ def read_npz(path: Path, collector: FrameCollector, progress: Progress | None = 
                 raise ClipError(f"{path} holds no array named 'frames'.", _NPY_SHAPE_HINT)
             with archive.open("frames.npy") as file:
                 _collect_array(file, collector, progress)
-        frames, warnings = collector.finish(), list(collector.warnings)
+        frames = collector.finish()
         with np.load(path, allow_pickle=False) as arrays:
             if "times_s.npy" in names:
                 times = _valid_times(arrays["times_s"], len(frames))
             elif "fps.npy" in names and float(arrays["fps"]) > 0:
                 times = uniform_times(len(frames), float(arrays["fps"]))
             else:
-                times, warnings = uniform_times(len(frames), DEFAULT_FPS), [*warnings, UNKNOWN_RATE]
+                times = uniform_times(len(frames), DEFAULT_FPS)
+                collector.warn(UNKNOWN_RATE)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         what = f"{path} is not a readable npz file ({type(error).__name__})."
         raise ClipError(what, "Check that it is complete.") from error
     except (ValueError, TypeError) as error:
         what = f"times_s or fps in {path} does not fit its frames."
         raise ClipError(what, "Store one increasing time in seconds for each frame.") from error
-    return Clip(frames, times, {"source": "npz", "warnings": warnings})
+    return Clip(frames, times, {"source": "npz"}, collector.warnings)
 
 
 def _collect_array(file: IO[bytes], collector: FrameCollector, progress: Progress | None) -> None:

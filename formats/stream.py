@@ -39,7 +39,6 @@ class Track:
     rates: tuple[Fraction, ...]
     stamps: list[int | None] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
 
 def read_video(path: Path, collector: FrameCollector, progress: Progress | None = None) -> Clip:
@@ -57,8 +56,9 @@ def read_video(path: Path, collector: FrameCollector, progress: Progress | None 
     track = decode_track(f"file:{path.resolve()}", collector, progress)
     frames = collector.finish()
     times, warning = times_from_stamps(track.stamps, track.tick, track.rates)
-    warnings = [*collector.warnings, *track.warnings, *([warning] if warning else [])]
-    return Clip(frames, times, {"source": "video", **track.facts, "warnings": warnings})
+    if warning:
+        collector.warn(warning)
+    return Clip(frames, times, {"source": "video", **track.facts}, collector.warnings)
 
 
 def decode_track(
@@ -89,7 +89,7 @@ def _decode(container: Any, stream: Any, collector: FrameCollector, progress: Pr
     crop = _noted_size(container.metadata.get("comment", ""))
     stream.thread_type = "AUTO"
     corrupt = 0
-    for frame in _frames(container, stream, track):
+    for frame in _frames(container, stream, collector):
         if not track.stamps:
             track.facts = _facts(container, stream, frame)
         _collect(frame, collector, crop)
@@ -98,13 +98,13 @@ def _decode(container: Any, stream: Any, collector: FrameCollector, progress: Pr
         if progress and collector.count % 16 == 0:
             progress(min(1.0, collector.count / stream.frames) if stream.frames else None, "reading")
     if corrupt:
-        track.warnings.append(f"{corrupt} frames are damaged in part")
+        collector.warn(f"{corrupt} frames are damaged in part")
     if collector.count < stream.frames:
-        track.warnings.append(f"the file promises {stream.frames} frames, {collector.count} could be decoded")
+        collector.warn(f"the file promises {stream.frames} frames, {collector.count} could be decoded")
     return track
 
 
-def _frames(container: Any, stream: Any, track: Track) -> Iterator[Any]:
+def _frames(container: Any, stream: Any, collector: FrameCollector) -> Iterator[Any]:
     """All frames by decoding from the start; packets that fail are counted in a warning."""
     damaged = 0
     packets = container.demux(stream)
@@ -119,7 +119,7 @@ def _frames(container: Any, stream: Any, track: Track) -> Iterator[Any]:
             continue
         yield from frames
     if damaged:
-        track.warnings.append(f"{damaged} damaged packets were left out")
+        collector.warn(f"{damaged} damaged packets were left out")
 
 
 def _collect(frame: Any, collector: FrameCollector, crop: tuple[int, int] | None) -> None:

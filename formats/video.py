@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -53,8 +54,8 @@ def read_clip(
     Returns
     -------
     Clip
-        `metadata` holds technical facts only; `metadata["warnings"]`, where present, is a list of sentences
-        about damage, assumed frame rates and small colored marks.
+        `metadata` holds technical facts only; `warnings` are sentences about damage, missing frames, assumed
+        frame rates and whatever else is not as the file promises.
 
     Raises
     ------
@@ -71,19 +72,13 @@ def read_clip(
     except (OSError, MemoryError, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ClipError(f"{path} cannot be read: {reason}.", "Check the name and its permissions.") from error
-    return _finished(clip, fps)
+    return clip if fps is None else _at_rate(clip, fps)
 
 
-def _finished(clip: Clip, fps: float | None) -> Clip:
-    """Apply the caller's rate and leave out an empty list of warnings."""
-    metadata = dict(clip.metadata)
-    warnings = metadata.pop("warnings", [])
-    if fps is not None:
-        warnings = [text for text in warnings if not text.startswith("frame times")]
-    if warnings:
-        metadata["warnings"] = warnings
-    times = clip.times_s if fps is None else uniform_times(len(clip.frames), fps)
-    return Clip(clip.frames, times, metadata)
+def _at_rate(clip: Clip, fps: float) -> Clip:
+    """The clip at the caller's rate; what was assumed about its own times no longer matters."""
+    warnings = tuple(text for text in clip.warnings if not text.startswith("frame times"))
+    return replace(clip, times_s=uniform_times(len(clip.frames), fps), warnings=warnings)
 
 
 def _reader(path: Path) -> Callable[[Path, FrameCollector, Progress | None], Clip]:

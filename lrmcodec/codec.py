@@ -127,7 +127,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     total = _byte_budget(clip, ratio, size_bytes, psnr_db, quality)
     spans = segment_bounds(len(clip.frames), _segment_count(clip.frames.shape))
     empty = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
-                      [CodedSegment(0, 0, {})] * len(spans), metadata or {}, study)
+                      [CodedSegment(0, 0, {})] * len(spans), metadata or {}, study, clip.warnings)
     used = len(pack_file(empty)) - sum(segment_bytes(segment) for segment in empty.segments)
     segments: list[CodedSegment] = []
     fit_seconds = 0.0
@@ -167,13 +167,13 @@ def decode(source: str | Path | bytes | LrmFile, *, fps: float | None = None,
     """Decode a .lrm file to a clip, at its own frame times, at `fps`, or at `times_s` (seconds, increasing).
 
     `size` (H, W) renders at another size; `start_s` and `duration_s` choose a span. Times of the clip returned
-    begin at 0; its metadata are the file's, and its ratio as `lossy_ratio`. Errors as in `open`; TargetError when the
-    times lie outside the clip.
+    begin at 0; its metadata and warnings are the file's, and its ratio as `lossy_ratio`. Errors as in `open`;
+    TargetError when the times lie outside the clip.
     """
     file = source if isinstance(source, LrmFile) else open(source, pack=pack, device=device)
     wanted = file.select_times(fps=fps, times_s=times_s, start_s=start_s, duration_s=duration_s)
     metadata = {**file.metadata, "lossy_ratio": file.ratio}
-    return Clip(file.frames(wanted, size), wanted - wanted[0], metadata)
+    return Clip(file.frames(wanted, size), wanted - wanted[0], metadata, file.warnings)
 
 
 def _silent(fraction: float, label: str) -> None:

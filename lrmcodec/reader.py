@@ -64,6 +64,11 @@ class LrmFile:
         return self.coded.metadata
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was warned of when the clip was read for encoding."""
+        return self.coded.warnings
+
+    @property
     def fps(self) -> float:
         """Nominal frame rate in frames a second."""
         return self._timing.fps

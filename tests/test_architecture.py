@@ -79,7 +79,7 @@ def test_only_networks_training_and_simulation_import_torch() -> None:
 def test_ids_are_frozen() -> None:
     assert (registry.SIREN_ID, registry.SPATIAL_ID) == (1, 2)
     assert {part.name: int(part) for part in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34, "STUDY": 40}
     assert (MAGIC, VERSION) == (b"LRM", 1)
 
 

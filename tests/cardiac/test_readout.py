@@ -20,8 +20,8 @@ from lrmcodec.simulate.heart.phantom import Phantom, phantom, volume_curve
 
 PERIOD_S, ES_PHASE, START_S = 0.83, 0.36, -0.25
 MARGIN_S = 0.15
-JSON_KEYS = {"input", "fps", "ed_frames", "es_frames", "ed_times_s", "es_times_s", "heart_rate_bpm", "beats",
-             "polarity_confidence", "quality", "quality_word"}
+JSON_KEYS = {"input", "warnings", "fps", "ed_frames", "es_frames", "ed_times_s", "es_times_s", "heart_rate_bpm",
+             "beats", "polarity_confidence", "quality", "quality_word"}
 
 
 def volume_at(times_s: NDArray[np.float64], *, flat: bool = False) -> NDArray[np.float64]:

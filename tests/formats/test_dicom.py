@@ -135,15 +135,15 @@ def stream(pictures: NDArray[np.uint8], codec: str, container: str, pixel_format
 def test_times(tmp_path: Path, elements: dict[str, Any], expected: list[float]) -> None:
     clip = read_clip(make(tmp_path / "a.dcm", ramp(3), **elements))
     np.testing.assert_allclose(clip.times_s, expected, atol=1e-12)
-    assert "warnings" not in clip.metadata
+    assert not clip.warnings
 
 
 def test_unknown_rate_is_assumed_with_a_warning(tmp_path: Path) -> None:
     path = make(tmp_path / "a.dcm", ramp(3))
     clip = read_clip(path)
     np.testing.assert_allclose(clip.times_s, [0, 0.04, 0.08])
-    assert clip.metadata["warnings"] == [UNKNOWN_RATE]
-    assert "warnings" not in read_clip(path, fps=30).metadata
+    assert clip.warnings == (UNKNOWN_RATE,)
+    assert not read_clip(path, fps=30).warnings
 
 
 # -- gray levels ---------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_doppler_is_refused_unless_gray_is_asked_for(tmp_path: Path) -> None:
         read_clip(path)
     clip = read_clip(path, gray=True)
     assert clip.frames[0, 6, 11] == round(0.299 * 220 + 0.587 * 40 + 0.114 * 20)
-    assert "color was turned gray" in clip.metadata["warnings"]
+    assert "color was turned gray" in clip.warnings
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -319,7 +319,7 @@ def test_video_streams(tmp_path: Path, syntax: str, codec: str, container: str) 
     assert clip.frames.shape == pictures.shape
     assert np.abs(clip.frames.astype(int) - pictures).mean() < 3
     np.testing.assert_allclose(clip.times_s, np.arange(12) / 50, atol=1e-12)
-    assert "warnings" not in clip.metadata
+    assert not clip.warnings
 
 
 def test_video_stream_in_color_and_of_other_length(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_video_stream_in_color_and_of_other_length(tmp_path: Path) -> None:
         read_clip(path)
     clip = read_clip(path, gray=True)
     np.testing.assert_allclose(clip.times_s, np.arange(12) / 25, atol=1e-12)
-    assert any("promises 99 frames, 12" in text for text in clip.metadata["warnings"])
+    assert any("promises 99 frames, 12" in text for text in clip.warnings)
 
 
 def test_unknown_compression_names_packages(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_color_becomes_gray_on_request() -> None:
     with FrameCollector("clip.avi", gray=True) as collector:
         collector.add_rgb(with_color(0.5))
         assert collector.finish()[0, 0, 0] == 80
-        assert collector.warnings == ["color was turned gray"]
+        assert collector.warnings == ("color was turned gray",)
 
 
 def test_small_marks_are_accepted_but_mentioned() -> None:

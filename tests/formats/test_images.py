@@ -38,12 +38,12 @@ def test_png_names_sort_naturally(tmp_path: Path) -> None:
     clip = read_clip(tmp_path, fps=50)
     np.testing.assert_array_equal(clip.frames, FRAMES)
     assert clip.fps == pytest.approx(50)
-    assert "warnings" not in clip.metadata
+    assert not clip.warnings
 
 
 def test_png_without_times_warns_of_the_rate(tmp_path: Path) -> None:
     write_png(tmp_path / "0.png", FRAMES[0], "gray")
-    assert read_clip(tmp_path).metadata["warnings"] == [UNKNOWN_RATE]
+    assert read_clip(tmp_path).warnings == (UNKNOWN_RATE,)
 
 
 def test_png_in_rgb_that_is_gray(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_npz_with_times_or_rate(tmp_path: Path) -> None:
     np.savez(tmp_path / "fps.npz", frames=FRAMES, fps=40)
     assert read_clip(tmp_path / "fps.npz").fps == pytest.approx(40)
     np.savez(tmp_path / "none.npz", frames=FRAMES)
-    assert read_clip(tmp_path / "none.npz").metadata["warnings"] == [UNKNOWN_RATE]
+    assert read_clip(tmp_path / "none.npz").warnings == (UNKNOWN_RATE,)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import zstandard
 from lrmcodec import quantize
 from lrmcodec.cardiac import direction
 from lrmcodec.decoders import autoencoder, grid_siren, siren
-from lrmcodec.formats import container, entropy, picture, time_code
+from lrmcodec.formats import container, entropy, picture, time_code, warning_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
 from lrmcodec.formats.entropy import encode_ints
 from lrmcodec.formats.time_code import encode_times
@@ -54,12 +54,13 @@ def test_component_places_equal_the_code() -> None:
 
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34, "STUDY": 40}
     assert container.FIRST_ANCILLARY_ID == 32
 
 
 def test_constants_equal_the_code() -> None:
-    modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Study": container, "Pictures": picture,
+    modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Study": container,
+               "Warnings": warning_code, "Pictures": picture,
                "Coefficients": quantize, "siren": siren, "grid-siren": grid_siren, "autoencoder": autoencoder,
                "Phase": direction}
     rows = table("Constants")
@@ -75,6 +76,11 @@ def test_constants_equal_the_code() -> None:
 def test_limits_in_the_text_equal_the_code() -> None:
     assert "(r + 1) * H * W <= 2^28, r * T <= 2^20" in SPEC
     assert (container.MAX_BASIS_VALUES, container.MAX_COEFFS) == (1 << 28, 1 << 20)
+
+
+def test_dictionary_of_warnings_equals_the_code() -> None:
+    written = "\n".join(f"    {line}" for line in warning_code.PHRASES.split("\n"))
+    assert f"\n\n{written}\n\n" in SPEC
 
 
 def test_magic_version_and_prefix_equal_the_text() -> None:

@@ -102,16 +102,16 @@ def test_doppler_is_refused(tmp_path: Path, name: str, codec: str, pixel_format:
     assert "--gray" in caught.value.hint
     clip = read_clip(path, gray=True)
     assert clip.frames.shape == (8, 100, 100)
-    assert clip.metadata["warnings"] == ["color was turned gray"]
+    assert clip.warnings == ("color was turned gray",)
 
 
 def test_tinted_map_and_noisy_chroma_pass(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 64, 64), np.uint8)
     encode(tmp_path / "noise.avi", list(noise), "mjpeg", "yuvj420p", options={"qscale": "31"})
-    assert "warnings" not in read_clip(tmp_path / "noise.avi").metadata
+    assert not read_clip(tmp_path / "noise.avi").warnings
     sepia = [np.clip(g[..., None] + np.array([14, 0, -14]), 0, 255).astype(np.uint8) for g in ramp()]
     encode(tmp_path / "sepia.mp4", sepia, "libx264", "yuv420p")
-    assert "warnings" not in read_clip(tmp_path / "sepia.mp4").metadata
+    assert not read_clip(tmp_path / "sepia.mp4").warnings
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mp4", ".gif"])
@@ -136,7 +136,7 @@ def test_truncated_avi_keeps_its_beginning_and_says_so(tmp_path: Path) -> None:
     clip = read_clip(path)
     assert 5 < len(clip.frames) < 30
     np.testing.assert_array_equal(clip.frames[:-1], pictures[: len(clip.frames) - 1])
-    assert any("promises 30 frames" in text for text in clip.metadata["warnings"])
+    assert any("promises 30 frames" in text for text in clip.warnings)
 
 
 def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     path.write_bytes(damaged)
     clip = read_clip(path)
     assert 25 <= len(clip.frames) <= 30
-    assert any("damaged" in text for text in clip.metadata["warnings"])
+    assert any("damaged" in text for text in clip.warnings)
 
 
 def test_damage_to_one_frame_of_our_lossless_video_stays_there(tmp_path: Path) -> None:
@@ -300,4 +300,4 @@ def test_real_clips_load_as_gray(name: str) -> None:
     clip = read_clip(DATA / "lung_ccby" / name)
     assert len(clip.frames) > 100
     assert np.ptp(np.diff(clip.times_s)) < 1e-9
-    assert "warnings" not in clip.metadata
+    assert not clip.warnings
