@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lrmcodec.codec import LrmFile
     from lrmcodec.formats.clip import Clip
 
-HEART_SEED = 4
 PICTURE = "demo.png"
 KINDS = (".lrm", "_original.mp4", "_decoded.mp4")
 
@@ -71,11 +70,11 @@ def demo(console: Console, output: str, ratio: float, force: bool, as_json: bool
 def _sources() -> Iterator[Source]:
     from lrmcodec.formats.video import read_clip
     from lrmcodec.samples import lung_clip_path
-    from lrmcodec.simulate.heart.phantom import beating_heart
+    from lrmcodec.simulate.heart.phantom import demonstration_heart
 
     path = lung_clip_path()
     yield Source("lung", "Lung, convex probe", read_clip(path), path)
-    yield Source("heart", "Simulated heart", beating_heart(size=(160, 160), seed=HEART_SEED), None)
+    yield Source("heart", "Simulated heart", demonstration_heart().clip, None)
 
 
 def _check_outputs(folder: Path, force: bool) -> list[str]:

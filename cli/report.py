@@ -89,14 +89,12 @@ def _decode(console: Console, file: LrmFile) -> NDArray[np.uint8]:
 
 
 def _compare(path: str, original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> Quality:
-    import numpy as np
 
     from lrmcodec import metrics
     from lrmcodec.cli.show.page import Quality
 
-    per_frame = -10 * np.log10(np.maximum(metrics.frame_mse(original, decoded), 10 ** (-metrics.MAX_PSNR_DB / 10)))
     return Quality(Path(path).name, source_bytes(path), original, metrics.psnr_db(original, decoded),
-                   metrics.ssim3d(original, decoded), per_frame)
+                   metrics.ssim3d(original, decoded), metrics.frame_psnr_db(original, decoded))
 
 
 def _motion(file: LrmFile, phase: Phase, device: str) -> Motion | None:

@@ -25,10 +25,24 @@ def frame_mse(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArra
     return out
 
 
+def psnr_of_mse(mse: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """PSNR in dB of mean squared errors in units of the full range squared; at most 120 dB."""
+    return np.asarray(-10 * np.log10(np.maximum(mse, 10 ** (-MAX_PSNR_DB / 10))))
+
+
+def frame_psnr_db(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """PSNR of every frame in dB, (T,), of clips (T, H, W); equal frames count as 120 dB."""
+    return psnr_of_mse(frame_mse(original, decoded))
+
+
 def psnr_db(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
     """Mean over frames of the frame's PSNR in dB, of clips (T, H, W); equal frames count as 120 dB."""
-    floor = 10 ** (-MAX_PSNR_DB / 10)
-    return float(np.mean(-10 * np.log10(np.maximum(frame_mse(original, decoded), floor))))
+    return float(np.mean(frame_psnr_db(original, decoded)))
+
+
+def pooled_psnr_db(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
+    """PSNR in dB of the mean squared error over all frames of clips (T, H, W); equal clips count as 120 dB."""
+    return float(psnr_of_mse(frame_mse(original, decoded).mean()))
 
 
 def ssim3d(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
@@ -66,3 +80,8 @@ def _blur(volume: NDArray[np.float32]) -> NDArray[np.float32]:
 def ratio(raw_bytes: int, file_bytes: int) -> float:
     """Compression ratio: one byte a pixel of the coded frames over all bytes of the file."""
     return raw_bytes / file_bytes
+
+
+def mean_picture(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The clip's mean picture in every frame, (T, H, W): what any codec of clips must beat."""
+    return np.broadcast_to(np.rint(frames.mean(axis=0)).astype(np.uint8), frames.shape)

@@ -10,11 +10,5 @@ from lrmcodec import metrics
 
 def qualities(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> dict[str, float]:
     """Mean and pooled PSNR in dB and SSIM3D of clips (T, H, W)."""
-    return {"psnr_db": metrics.psnr_db(original, decoded), "psnr_pooled_db": psnr_pooled_db(original, decoded),
+    return {"psnr_db": metrics.psnr_db(original, decoded), "psnr_pooled_db": metrics.pooled_psnr_db(original, decoded),
             "ssim3d": metrics.ssim3d(original, decoded)}
-
-
-def psnr_pooled_db(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
-    """PSNR in dB of the mean squared error over all frames of clips (T, H, W); equal clips count as 120 dB."""
-    mse = max(float(metrics.frame_mse(original, decoded).mean()), 10 ** (-metrics.MAX_PSNR_DB / 10))
-    return float(-10 * np.log10(mse))

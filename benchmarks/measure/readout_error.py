@@ -6,10 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrmcodec.benchmarks.measure.labels import Labels
-from lrmcodec.benchmarks.studies.phase import match
 from lrmcodec.cardiac.readout import Phase
+
+
+def match(true: Sequence[int] | NDArray[np.intp], found: Sequence[int], within: float) -> list[float]:
+    """Errors (found - true) of the one-to-one assignment with most pairs at most `within` apart, then least error."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not len(true) or not len(found):
+        return []
+    errors = np.subtract.outer(np.asarray(found, float), np.asarray(true, float))
+    far = 1e6
+    rows, columns = linear_sum_assignment(np.where(np.abs(errors) <= within, np.abs(errors), far))
+    picked = errors[rows, columns]
+    return [float(error) for error in picked if abs(error) <= within]
 
 
 def readout_errors(found: Phase, labels: Labels) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.echonet import HINT, TRACINGS, EchoClip, EchoNetDynamic
 from lrmcodec.formats.errors import ClipError
 
 SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".mpeg", ".mpg", ".gif", ".dcm", ".npy", ".npz"})
@@ -17,7 +17,6 @@ SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".mpeg", ".mpg", 
 
 DEMO_SEED = 4
 DEMO_SIZE = (112, 112)
-ECHONET_HINT = "Give the folder of EchoNet-Dynamic that holds FileList.csv, VolumeTracings.csv and Videos."
 
 
 @dataclass(frozen=True)
@@ -145,33 +144,19 @@ def simulated(count: int, seed: int, preset: str = "echonet_like") -> list[Sourc
 def echonet(root: Path, count: int | None = None) -> list[Source]:
     """Test clips of EchoNet-Dynamic with their one labelled pair of frames, at most `count` of them.
 
-    Ouyang et al. 2020 (10.1038/s41586-020-2145-8). In VolumeTracings.csv the first frame listed of a clip is end
-    systole, the last one end diastole; one beat is labelled of several.
+    One beat is labelled of several; a missing video is noticed when it is read, so that it stops no other clip.
 
     Raises
     ------
     ClipError
         When the folder is not one of EchoNet-Dynamic.
     """
-    try:
-        labels = _tracings(root / "VolumeTracings.csv")
-        names = [row["FileName"].removesuffix(".avi") for row in _table(root / "FileList.csv")
-                 if row["Split"].strip().upper() == "TEST"]
-    except (KeyError, ValueError) as error:
-        raise ClipError(f"the tables in {root} are not those of EchoNet-Dynamic ({error}).", ECHONET_HINT) from error
-    return [Source(name, str(root / "Videos" / f"{name}.avi"), labels=labels.get(name)) for name in names[:count]]
+    if not (root / TRACINGS).is_file():
+        raise ClipError(f"{root} has no {TRACINGS}.", HINT)
+    clips = [clip for clip in EchoNetDynamic(root).listed if clip.split == "TEST"]
+    return [Source(clip.name, str(clip.path), labels=_one_beat(clip)) for clip in clips[:count]]
 
 
-def _tracings(path: Path) -> dict[str, Labels]:
-    frames: dict[str, list[int]] = {}
-    for row in _table(path):
-        frames.setdefault(row["FileName"].removesuffix(".avi"), []).append(int(row["Frame"]))
-    return {name: Labels((listed[-1],), (listed[0],), every_beat=False) for name, listed in frames.items()}
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise ClipError(f"{path} cannot be read ({error.strerror}).", ECHONET_HINT) from error
+def _one_beat(clip: EchoClip) -> Labels | None:
+    traced = clip.traced_frames
+    return Labels((traced[-1],), (traced[0],), every_beat=False) if traced else None

@@ -27,7 +27,6 @@ from lrmcodec.benchmarks.measure import ours
 from lrmcodec.benchmarks.measure.asks import Ask
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.memory import peak_mib, reset_peak
-from lrmcodec.benchmarks.measure.provenance import hardware, versions
 from lrmcodec.benchmarks.measure.quality import qualities
 from lrmcodec.benchmarks.measure.rows import OURS, Row
 from lrmcodec.benchmarks.measure.sets import Source
@@ -36,6 +35,7 @@ from lrmcodec.benchmarks.peers.coder import EncoderMissingError
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError, TargetError
 from lrmcodec.formats.video import write_clip
+from lrmcodec.provenance import hardware, versions
 
 ALL = "all"
 """Setting of the one row that a peer leaves which is not available."""

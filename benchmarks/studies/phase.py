@@ -30,12 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import codec, simulate
-from lrmcodec.benchmarks.measure.provenance import provenance
+from lrmcodec.benchmarks.measure.readout_error import match
 from lrmcodec.benchmarks.measure.sets import Source, echonet
 from lrmcodec.cardiac.readout import phase_of, read_phase
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.video import read_clip
+from lrmcodec.provenance import provenance
 
 LUNG_SIZE = (112, 112)
 LUNG_RATIO = 300.0
@@ -85,19 +86,6 @@ class Tally:
             return ["-", "-", "-", f"{100 * self.missed / events:.1f} %", alarms]
         return [f"{np.abs(self.errors).mean():.2f}", f"{np.abs(self.seconds).mean() / FRAME_S:.2f}",
                 f"{np.mean(self.seconds) / FRAME_S:+.2f}", f"{100 * self.missed / events:.1f} %", alarms]
-
-
-def match(true: Sequence[int] | NDArray[np.intp], found: Sequence[int], within: float) -> list[float]:
-    """Errors (found - true) of the one-to-one assignment with most pairs at most `within` apart, then least error."""
-    from scipy.optimize import linear_sum_assignment
-
-    if not len(true) or not len(found):
-        return []
-    errors = np.subtract.outer(np.asarray(found, float), np.asarray(true, float))
-    far = 1e6
-    rows, columns = linear_sum_assignment(np.where(np.abs(errors) <= within, np.abs(errors), far))
-    picked = errors[rows, columns]
-    return [float(error) for error in picked if abs(error) <= within]
 
 
 def measure(one: Labelled, *, ratio: float, rank: int | None, phase: bool = True) -> Row:

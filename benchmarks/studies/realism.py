@@ -23,6 +23,7 @@ from scipy.signal import welch
 
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.video import read_clip
+from lrmcodec.metrics import psnr_of_mse
 from lrmcodec.simulate.simulator import simulate
 
 Array = NDArray[np.float64]
@@ -78,7 +79,7 @@ def rank_psnr_db(frames: Array) -> Array:
     for rank in RANKS:
         kept = vectors[:, len(values) - min(rank, len(values)):]
         rest = centered - kept @ (kept.T @ centered)
-        found.append(float(np.mean(-10 * np.log10(np.square(rest).mean(1) + 1e-10))))
+        found.append(float(np.mean(psnr_of_mse(np.square(rest).mean(1) + 1e-10))))
     return np.asarray(found)
 
 
@@ -160,7 +161,7 @@ def _begin(clip: Clip, frames: int | None) -> Clip:
 
 def main() -> None:
     """Command line of this module."""
-    from lrmcodec.benchmarks.measure.provenance import provenance
+    from lrmcodec.provenance import provenance
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("real", nargs="+", type=Path)

@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image
 
 from lrmcodec import codec
-from lrmcodec.benchmarks.measure.provenance import provenance
 from lrmcodec.decoders.registry import find_pack
 from lrmcodec.formats.atomic import check_writable, write_atomic
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError, OutputError
 from lrmcodec.formats.video import write_clip
+from lrmcodec.provenance import provenance
 from lrmcodec.simulate.heart.phantom import beating_heart
 from lrmcodec.simulate.presets import PRESETS
 from lrmcodec.simulate.simulator import simulate

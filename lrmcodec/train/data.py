@@ -5,9 +5,7 @@ Every clip is brought to the same size and the same number of frames, so that a 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lrmcodec.formats.echonet import EchoNetDynamic, read_table
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.simulate import simulate
 from lrmcodec.train.pool import Pool, cached, make_pool
@@ -32,82 +31,6 @@ SPAN_FRAMES, SPANS = 64, 2
 """A video gives pieces from its first spans: a second or two each."""
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".mpeg", ".mpg"})
-FILE_COLUMNS = ("FileName", "Split")
-
-
-@dataclass(frozen=True)
-class EchoClip:
-    """One clip of EchoNet-Dynamic.
-
-    Attributes
-    ----------
-    name : str
-        Without suffix.
-    path : Path
-    split : str
-        "TRAIN", "VAL" or "TEST".
-    ejection_fraction : float or None
-        In percent.
-    traced_frames : tuple of int
-        Frames with a tracing, in the order of the file.
-    """
-
-    name: str
-    path: Path
-    split: str
-    ejection_fraction: float | None
-    traced_frames: tuple[int, ...]
-
-
-class EchoNetDynamic:
-    """The EchoNet-Dynamic data set (Ouyang et al. 2020) as it is distributed.
-
-    Parameters
-    ----------
-    root : Path
-        Folder with `FileList.csv`, `Videos/` and, optionally, `VolumeTracings.csv`. Names may stand in either table
-        with or without `.avi`.
-
-    Attributes
-    ----------
-    clips : list of EchoClip
-        Those whose video is there.
-    missing : list of str
-        Names that `FileList.csv` lists and `Videos/` lacks.
-
-    Raises
-    ------
-    ClipError
-        When `FileList.csv` is missing or has no columns FileName and Split.
-    """
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        traced = self._traced_frames()
-        self.clips: list[EchoClip] = []
-        self.missing: list[str] = []
-        for row in _read_table(self.root / "FileList.csv", FILE_COLUMNS):
-            name = _stem(row["FileName"])
-            path = self.root / "Videos" / f"{name}.avi"
-            if path.is_file():
-                self.clips.append(EchoClip(name, path, row["Split"].strip().upper(), _number(row.get("EF")),
-                                           traced.get(name, ())))
-            else:
-                self.missing.append(name)
-
-    def split(self, name: str) -> list[EchoClip]:
-        """Clips of the split "TRAIN", "VAL" or "TEST"."""
-        return [clip for clip in self.clips if clip.split == name.upper()]
-
-    def _traced_frames(self) -> dict[str, tuple[int, ...]]:
-        path = self.root / "VolumeTracings.csv"
-        frames: dict[str, dict[int, None]] = {}
-        if path.is_file():
-            for row in _read_table(path, ("FileName", "Frame")):
-                number = _number(row["Frame"])
-                if number is not None:
-                    frames.setdefault(_stem(row["FileName"]), {})[int(number)] = None
-        return {name: tuple(found) for name, found in frames.items()}
 
 
 class VideoFolder:
@@ -136,7 +59,7 @@ def lung_files(folder: Path, test: bool = False) -> list[Path]:
     test : bool
         Which side of the split.
     """
-    rows = _read_table(folder / "ATTRIBUTION.csv", ("file", "patient"))
+    rows = read_table(folder / "ATTRIBUTION.csv", ("file", "patient"))
     return [folder / row["file"] for row in rows
             if (int(float(row["patient"])) in LUNG_TEST_PATIENTS) == test]
 
@@ -237,29 +160,3 @@ def _cached_videos(cache: Path | None, files: Sequence[Path], size: tuple[int, i
     key = {"files": [(path.name, path.stat().st_size) for path in files], "size": size, "frames": count,
            "mirror": mirror}
     return cached(cache, key, lambda: video_clips(files, size, count, mirror)) if files else []
-
-
-def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file that has at least `columns`."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except OSError as error:
-        raise ClipError(f"{path} cannot be read ({error.strerror}).", "Give the folder that holds it.") from error
-    lacking = [column for column in columns if column not in (reader.fieldnames or ())]
-    if lacking:
-        raise ClipError(f"{path} has no column '{lacking[0]}'.", f"Needed are {', '.join(columns)}.")
-    return rows
-
-
-def _stem(name: str) -> str:
-    name = name.strip()
-    return name[:-4] if name.lower().endswith(".avi") else name
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lrmcodec import metrics
 from lrmcodec.decoders.registry import find_pack, make_decoder
-from lrmcodec.metrics import psnr_db, ssim3d
 from lrmcodec.train.data import (
     TEST_SEED,
     Frames,
@@ -33,10 +33,9 @@ SIZE = (112, 112)
 FPS = 50.0
 
 
-def measure_mean_picture(frames: Frames) -> dict[str, float]:
-    """Quality of showing a clip's mean picture in every frame."""
-    still = np.broadcast_to(np.rint(frames.mean(axis=0)).astype(np.uint8), frames.shape)
-    return {"psnr_db": psnr_db(frames, still), "ssim3d": ssim3d(frames, still)}
+def _mean_picture_quality(frames: Frames) -> dict[str, float]:
+    still = metrics.mean_picture(frames)
+    return {"psnr_db": metrics.psnr_db(frames, still), "ssim3d": metrics.ssim3d(frames, still)}
 
 
 def average(rows: list[dict[str, float]]) -> dict[str, float]:
@@ -71,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     decoder = make_decoder(find_pack(options.pack), "cpu")
     report: dict[str, Any] = {}
     for group, clips in groups(options.lung, options.videos, options.clips, options.frames).items():
-        still = average([measure_mean_picture(frames) for frames in clips])
+        still = average([_mean_picture_quality(frames) for frames in clips])
         report[group] = {"clips": len(clips), "mean_picture": still}
         for rank in options.ranks:
             report[group][f"rank_{rank}"] = average([measure(decoder, frames, rank) for frames in clips])

@@ -11,7 +11,6 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lrmcodec import __version__
 from lrmcodec.decoders.base import Decoder, Progress, RestoredSegment
 from lrmcodec.formats.pack import Pack, load_pack
-from lrmcodec.metrics import psnr_db, ssim3d
+from lrmcodec.metrics import psnr_db, psnr_of_mse, ssim3d
+from lrmcodec.provenance import tool_versions
 from lrmcodec.train.checkpoint import append_log, load_state, save_state
 from lrmcodec.train.conv_trainer import ConvTrainer
 from lrmcodec.train.data import Frames, held_out, training_pool
@@ -120,8 +119,7 @@ def make_card(trainer: Trainer, log: Mapping[str, Any]) -> dict[str, Any]:
             "recipe": _plain(recipe),
             "run": {"steps": trainer.step_count, "clips": sources, "pool_sha256": trainer.pool.digest(),
                     "device": str(trainer.device), "machine": platform.machine(), "log": dict(log),
-                    "versions": {"lrmcodec": __version__, "torch": str(torch.__version__),
-                                 "numpy": version("numpy"), "python": platform.python_version()}}}
+                    "versions": tool_versions(("torch", "numpy"))}}
 
 
 def _check_folder(out: Path, resume: bool) -> None:
@@ -174,7 +172,7 @@ def _label(trainer: Trainer, first: int, begin: float, errors: list[float]) -> s
 
 
 def _db(errors: list[float]) -> float:
-    return -10.0 * math.log10(max(sum(errors) / max(len(errors), 1), 1e-12))
+    return float(psnr_of_mse(sum(errors) / max(len(errors), 1)))
 
 
 def _save(trainer: Trainer, out: Path) -> None:

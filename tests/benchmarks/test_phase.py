@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lrmcodec.benchmarks.measure.readout_error import match
 from lrmcodec.benchmarks.studies import phase
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import random_phantom
@@ -34,7 +35,7 @@ def heart(preset: str, seed: int, folder: Path | None) -> phase.Labelled:
     ([], [3], []), ([3], [], []),
 ])
 def test_events_are_matched_one_to_one(true: list[int], found: list[int], errors: list[float]) -> None:
-    assert phase.match(true, found, 15) == errors
+    assert match(true, found, 15) == errors
 
 
 def test_a_tally_counts_what_is_left_over() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrmcodec.benchmarks.measure.quality import psnr_pooled_db, qualities
+from lrmcodec import metrics
+from lrmcodec.benchmarks.measure.quality import qualities
 from lrmcodec.benchmarks.measure.rows import COLUMNS, Row, header, read_rows, to_line, write_rows
 from lrmcodec.formats.errors import ClipError
 
@@ -63,7 +64,7 @@ def test_psnr_of_known_arrays() -> None:
     full = 20 * np.log10(255)
     assert found["psnr_db"] == pytest.approx(full - 10)  # mean of full and full - 20
     assert found["psnr_pooled_db"] == pytest.approx(full - 10 * np.log10((1 + 100) / 2))
-    assert psnr_pooled_db(original, original) == 120
+    assert metrics.pooled_psnr_db(original, original) == 120
 
 
 def test_ssim_of_known_arrays() -> None:

@@ -107,7 +107,7 @@ def test_echonet_uses_the_test_split_and_the_order_of_its_file(echonet: Path) ->
 
 def test_other_tables_are_no_echonet(echonet: Path) -> None:
     (echonet / "FileList.csv").write_text("name,set\na,test\n")
-    with pytest.raises(ClipError, match="not those of EchoNet"):
+    with pytest.raises(ClipError, match="no column 'FileName'"):
         sets.echonet(echonet)
 
 

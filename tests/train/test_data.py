@@ -15,12 +15,10 @@ from lrmcodec.train import data as data_module
 from lrmcodec.train.data import (
     LUNG_TEST_PATIENTS,
     TEST_SEED,
-    EchoNetDynamic,
     VideoFolder,
     held_out,
     lung_files,
     pick_frames,
-    read_gray,
     resize_area,
     simulated_clips,
     training_pool,
@@ -47,27 +45,6 @@ def echonet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("0XA", "0XB", "0XC"):
         write_video(root / "Videos" / f"{name}.avi")
     return root
-
-
-def test_echonet_is_read_with_and_without_suffixes(echonet: Path) -> None:
-    found = EchoNetDynamic(echonet)
-    assert [clip.name for clip in found.clips] == ["0XA", "0XB", "0XC"]
-    assert found.missing == ["0XGONE"]
-    assert [clip.split for clip in found.clips] == ["TRAIN", "VAL", "TEST"]
-    assert [clip.ejection_fraction for clip in found.clips] == [55.5, None, 61.0]
-    assert [clip.traced_frames for clip in found.clips] == [(46, 61), (), (3,)]
-    assert [clip.name for clip in found.split("test")] == ["0XC"]
-    assert read_gray(found.clips[0].path).shape == (20, 48, 48)
-
-
-def test_echonet_without_tracings_or_columns(echonet: Path, tmp_path: Path) -> None:
-    (tmp_path / "FileList.csv").write_text("FileName,Split\n0XZ,TRAIN\n")
-    assert EchoNetDynamic(tmp_path).missing == ["0XZ"]
-    (tmp_path / "FileList.csv").write_text("FileName,EF\n0XZ,50\n")
-    with pytest.raises(ClipError, match="no column 'Split'"):
-        EchoNetDynamic(tmp_path)
-    with pytest.raises(ClipError, match="cannot be read"):
-        EchoNetDynamic(tmp_path / "nowhere")
 
 
 def test_folders_of_videos(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""What measured: versions of the tools and the hardware, as text for rows and tables."""
+"""What ran: versions of the tools and the hardware, for rows, tables and cards of packs."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +12,20 @@ from pathlib import Path
 from lrmcodec import __version__
 
 TOOLS = ("av", "numpy", "constriction", "zstandard", "pillow")
+"""Libraries that decide the bytes of a file."""
+
+
+def tool_versions(tools: Sequence[str]) -> dict[str, str]:
+    """Versions by name: lrmcodec, the installed distributions `tools`, Python."""
+    return {"lrmcodec": __version__, **{name: version(name) for name in tools}, "python": platform.python_version()}
 
 
 @cache
 def versions() -> str:
-    """lrmcodec, the libraries that decide bytes, and Python."""
-    tools = ", ".join(f"{name} {version(name)}" for name in TOOLS)
-    return f"lrmcodec {__version__}; {tools}; Python {platform.python_version()}"
+    """lrmcodec, the libraries that decide bytes, and Python, as text."""
+    found = tool_versions(TOOLS)
+    tools = ", ".join(f"{name} {found[name]}" for name in TOOLS)
+    return f"lrmcodec {found['lrmcodec']}; {tools}; Python {found['python']}"
 
 
 @cache
@@ -44,6 +52,6 @@ def _processor() -> str:
 
 
 def _gpu() -> str:
-    import torch
+    from torch import cuda
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return cuda.get_device_name() if cuda.is_available() else "no GPU"
