@@ -38,3 +38,7 @@ class TargetError(LrmError):
 
 class OutputError(LrmError):
     """An output cannot be written (exists, no space, no permission, unknown type)."""
+
+
+class DeviceError(LrmError):
+    """A device to compute on is asked for that does not exist or is not here."""

@@ -27,6 +27,11 @@ def pixel_step(q: float) -> float:
     return float(0.0096 * 2 ** (q / 45))
 
 
+def round_dead(values: NDArray[np.float64], rounding: float) -> NDArray[np.float64]:
+    """Values rounded to whole numbers, magnitudes up from the share `rounding`: a dead zone around 0 below one half."""
+    return np.asarray(np.sign(values) * np.floor(np.abs(values) + rounding))
+
+
 def code_coeffs(coeffs: NDArray[np.float64], steps: NDArray[np.float64], *, thorough: bool = True) -> bytes:
     """Transform coefficients (T, r) along time, quantize with steps (r,) and entropy code.
 
@@ -53,8 +58,7 @@ def _to_ints(coeffs: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray
 
     usable = np.isfinite(steps) & (steps > 0)
     scaled = dct(coeffs, axis=0, norm="ortho").T / np.where(usable, steps, 1.0)[:, None]
-    values = np.sign(scaled) * np.floor(np.abs(scaled) + ROUNDING)
-    return np.where(usable[:, None], values, 0).astype(np.int64)
+    return np.where(usable[:, None], round_dead(scaled, ROUNDING), 0).astype(np.int64)
 
 
 def _from_ints(values: NDArray[np.int32], steps: NDArray[np.float64]) -> NDArray[np.float64]:

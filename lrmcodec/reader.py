@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lrmcodec import metrics
 from lrmcodec.decoders.base import Decoder, RestoredSegment
-from lrmcodec.decoders.registry import make_decoder, pack_of_file
+from lrmcodec.decoders.registry import check_known, make_decoder, pack_of_file
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import MAX_SIDE, MIN_SIDE, byte_counts, unpack_file
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
@@ -85,7 +85,8 @@ class LrmFile:
 
     @property
     def pack(self) -> Pack:
-        """Decoder pack that the file names; raises PackError when it is not at hand."""
+        """Decoder pack that the file names; raises PackError when it is not at hand, or its architecture retired."""
+        check_known(self.coded.arch_id, "the file")
         return pack_of_file(self.coded.pack_id, self._pack_hint)
 
     @property

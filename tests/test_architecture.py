@@ -14,6 +14,7 @@ import pytest
 
 import lrmcodec
 from lrmcodec.decoders import registry
+from lrmcodec.decoders.ids import RETIRED, Architecture
 from lrmcodec.formats.container import MAGIC, VERSION, Component
 
 PACKAGE = Path(lrmcodec.__file__).parent
@@ -67,7 +68,8 @@ def test_formats_knows_no_network() -> None:
 
 def test_only_networks_training_and_simulation_import_torch() -> None:
     package = ROOT / "lrmcodec"
-    without = {package / name for name in ("decoders/base.py", "decoders/registry.py", "decoders/spatial.py",
+    without = {package / name for name in ("decoders/base.py", "decoders/ids.py", "decoders/latent_code.py",
+                                           "decoders/registry.py", "decoders/spatial.py", "decoders/steps.py",
                                            "simulate/heart/phantom.py", "simulate/heart/heartbeat.py",
                                            "simulate/heart/anatomy.py")}
     for path in modules("codec"):
@@ -77,7 +79,9 @@ def test_only_networks_training_and_simulation_import_torch() -> None:
 
 
 def test_ids_are_frozen() -> None:
-    assert (registry.SIREN_ID, registry.SPATIAL_ID) == (1, 2)
+    assert {item.label: int(item) for item in Architecture} == {"spatial": 2, "grid-siren": 3, "autoencoder": 4}
+    assert RETIRED == {1: "siren"}
+    assert not set(RETIRED) & set(map(int, Architecture))
     assert {part.name: int(part) for part in Component} == {
         "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34, "STUDY": 40}
     assert (MAGIC, VERSION) == (b"LRM", 1)

@@ -28,6 +28,11 @@ class TinyPack:
 
     card: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
+    name: str = "tiny"
+
+    @property
+    def arch_id(self) -> int:
+        return int(self.card["architecture"]["id"])
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return dict(self.arrays)

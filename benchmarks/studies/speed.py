@@ -133,7 +133,7 @@ def _command_rows(repeats: int) -> Iterator[Speed]:
         for words in (["--help"], ["info", "FILE"], ["readout", "FILE"]):
             yield _timed(f"lrmcodec {' '.join(words)}",
                          [command, *(str(path) if word == "FILE" else word for word in words)], repeats)
-    for statement in ("import lrmcodec", "import lrmcodec.codec", "import lrmcodec.decoders.siren"):
+    for statement in ("import lrmcodec", "import lrmcodec.codec", "import lrmcodec.decoders.grid_siren"):
         yield _timed(f"python: {statement}", [sys.executable, "-P", "-c", statement], repeats)
 
 

@@ -7,12 +7,11 @@ number up to `max_rank`, the first serving alone). Frames are seen and shown at 
 Paper symbols: z_s is `latent` (d,), E is `basis` (d, r_max), a_t is `coeffs` (T, r).
 
 A pack's tensors, float16 or float32: `encoder.*`, `decoder.*`, `basis`; `mean` (d,), `latent_gain` (d,) and
-`coeff_scale` (r_max,) as in `decoders.siren`.
+`coeff_scale` (r_max,), the root mean square change of a pixel for a unit change of a value.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,12 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
-from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
-from lrmcodec.formats.container import Component
-from lrmcodec.formats.entropy import decode_ints, encode_ints
-from lrmcodec.formats.errors import FormatError
-from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
+from lrmcodec.decoders.base import Components, FittedSegment, PackLike, Progress, RestoredSegment
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.decoders.latent_code import check_rank, latent_levels, read_coeffs, read_levels, to_components
+from lrmcodec.decoders.steps import coeff_steps, latent_steps
+from lrmcodec.decoders.weights import load_weights, pick_device, read_shape, read_tensors
 
 SIDE = 112
 CORE = 7
@@ -36,9 +34,8 @@ CORE = 7
 STEP_FACTOR = 2.0
 """Steps at index q are this much coarser than equal slopes with a picture at q. Frozen: files depend on it."""
 
-MAX_LEVEL = 1 << 20
+ROUNDING = 0.5  # share of a step from which a magnitude of the latent rounds up
 BLOCK_FRAMES = 16
-DAMAGED = "The file is damaged; get another copy."
 
 
 @dataclass(frozen=True)
@@ -115,13 +112,13 @@ class AutoencoderDecoder:
     device : torch.device
     """
 
-    arch_id = 4
+    arch_id: int = Architecture.AUTOENCODER
     min_q = 0
 
     def __init__(self, shape: ConvShape, tensors: Mapping[str, NDArray[np.float32]], device: torch.device) -> None:
         self.shape, self.device = shape, device
-        self._encoder = _load(ConvEncoder(shape), tensors, "encoder", device)
-        self._decoder = _load(ConvDecoder(shape), tensors, "decoder", device)
+        self._encoder = load_weights(ConvEncoder(shape), tensors, "encoder.", device)
+        self._decoder = load_weights(ConvDecoder(shape), tensors, "decoder.", device)
         self._basis = tensors["basis"]
         self._mean = tensors["mean"]
         self._latent_gain = tensors["latent_gain"].astype(np.float64)
@@ -159,24 +156,18 @@ class AutoencoderDecoder:
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Quantize and code the latent and the first `rank` coefficients, which orthonormal directions leave alone."""
         size = (fitted.frames.shape[1], fitted.frames.shape[2])
-        levels = np.rint((fitted.latent - self._mean) / self._latent_steps(size, q))
-        levels = np.clip(levels, -MAX_LEVEL, MAX_LEVEL).astype(np.int32)
+        levels = latent_levels((fitted.latent - self._mean) / self._latent_steps(size, q), ROUNDING)
         steps = self._coeff_steps(len(fitted.coeffs), size, rank, q)
-        payload = code_coeffs(fitted.coeffs[:, :rank], steps, thorough=final)
-        return {Component.LATENT: encode_ints(levels[None], thorough=final),
-                **({Component.COEFFS: payload} if payload else {})}
+        return to_components(levels[None], fitted.coeffs[:, :rank], steps, thorough=final)
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
                 rank: int, q: float) -> RestoredSegment:
         """Decode latent and coefficients; see `decoders.base.Decoder`."""
-        if rank > self.shape.max_rank:
-            raise FormatError(f"the segment has rank {rank}, its decoder pack at most {self.shape.max_rank}.", DAMAGED)
-        if Component.LATENT not in components:
-            raise FormatError("the segment has no latent.", DAMAGED)
-        levels = decode_ints(components[Component.LATENT], (1, self.shape.latent_size))[0]
-        latent = (self._mean + levels * self._latent_steps(size, q)).astype(np.float32)
-        coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count,
-                                self._coeff_steps(frame_count, size, rank, q))
+        check_rank(rank, self.shape.max_rank)
+        levels = read_levels(components, (1, self.shape.latent_size))
+        assert levels is not None
+        latent = (self._mean + levels[0] * self._latent_steps(size, q)).astype(np.float32)
+        coeffs = read_coeffs(components, frame_count, self._coeff_steps(frame_count, size, rank, q))
         return RestoredSegment(latent, None, coeffs, size)
 
     @torch.inference_mode()
@@ -194,13 +185,10 @@ class AutoencoderDecoder:
         return out
 
     def _latent_steps(self, size: tuple[int, int], q: float) -> NDArray[np.float64]:
-        """Steps (d,) by equal slopes."""
-        return np.asarray(STEP_FACTOR * pixel_step(q) / (math.sqrt(size[0] * size[1]) * self._latent_gain))
+        return latent_steps(STEP_FACTOR, q, size, self._latent_gain)
 
     def _coeff_steps(self, frame_count: int, size: tuple[int, int], rank: int, q: float) -> NDArray[np.float64]:
-        """Steps (r,) by equal slopes: an error in a coefficient counts in one of T frames."""
-        step = STEP_FACTOR * pixel_step(q) * math.sqrt(frame_count / (size[0] * size[1]))
-        return np.asarray(step / self._coeff_scale[:rank])
+        return coeff_steps(STEP_FACTOR, q, size, frame_count, self._coeff_scale[:rank])
 
 
 def to_side(frames: Tensor) -> Tensor:
@@ -209,8 +197,3 @@ def to_side(frames: Tensor) -> Tensor:
     if frames.shape[1:] != (SIDE, SIDE):
         gray = nn.functional.adaptive_avg_pool2d(gray, (SIDE, SIDE))
     return gray[:, 0]
-
-
-def _load(net: nn.Module, tensors: Mapping[str, NDArray[np.float32]], name: str, device: torch.device) -> nn.Module:
-    net.load_state_dict({key: torch.from_numpy(tensors[f"{name}.{key}"].copy()) for key in net.state_dict()})
-    return net.requires_grad_(False).to(device)

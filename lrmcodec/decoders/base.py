@@ -56,6 +56,25 @@ class RestoredSegment:
     size: tuple[int, int]  # (H, W) of the coded frames
 
 
+class PackLike(Protocol):
+    """What a decoder needs of a pack (`formats.pack.Pack`)."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+
+    @property
+    def arch_id(self) -> int:
+        """Frozen id of the architecture."""
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """Content of card.json."""
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Weights by name."""
+
+
 class Decoder(Protocol):
     """A frozen decoder. Instances hold no state of a clip."""
 

@@ -11,20 +11,18 @@ Shift modulation as in Functa (arXiv 2201.12204), sine layers as in SIREN (arXiv
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-from lrmcodec.decoders.sine_layers import SineLayers
 
 DISPLACEMENT_START = 0.002
 """Standard deviation of the first displacement weights, in half frame heights for a unit of a latent value."""
 
 
 @dataclass(frozen=True)
-class GridShape(SineLayers):
+class GridShape:
     """Hyper-parameters of the network, as they stand in a pack's card.
 
     Attributes
@@ -55,6 +53,11 @@ class GridShape(SineLayers):
     w0_last: float
 
     @property
+    def hidden_count(self) -> int:
+        """Modulated layers."""
+        return self.depth - 2
+
+    @property
     def node_count(self) -> int:
         """Nodes of the grid."""
         return self.grid**2
@@ -75,6 +78,15 @@ class GridShape(SineLayers):
         look_up = 2 * (self.node_count + 4 * self.channels)
         hidden = self.hidden_count * (self.width**2 + self.width * self.channels)
         return look_up + 2 * self.channels + 3 * self.width + hidden
+
+    def w0(self) -> list[float]:
+        """Frequency factors of the sine layers, first to last; they change linearly."""
+        steps = max(self.hidden_count, 1)
+        return [self.w0_first + (self.w0_last - self.w0_first) * i / steps for i in range(steps + 1)]
+
+    def to_card(self) -> dict[str, Any]:
+        """Plain values for a card."""
+        return asdict(self)
 
 
 class Linear(NamedTuple):
@@ -185,6 +197,12 @@ class GridSiren(nn.Module):
             gray = self._gray(source, at_source)
             by_pixel, by_source = torch.autograd.grad(gray.sum(), (at_pixel, at_source))
         return Linear(gray.detach(), by_pixel, by_source, coords, source.detach())
+
+
+def pixel_grid(size: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """Pixel centers of an (H, W) picture in [-1, 1]^2, row by row: (H * W, 2), down then right."""
+    axes = [(torch.arange(n, dtype=torch.float32, device=device) + 0.5) * (2.0 / n) - 1.0 for n in size]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 2)
 
 
 def look_up(planes: Tensor, points: Tensor) -> Tensor:

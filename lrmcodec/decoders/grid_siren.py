@@ -16,7 +16,6 @@ summed squared changes of pixels for a unit change of a latent value, and of the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,22 +24,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lrmcodec.decoders.amortized import CoeffEncoder, shrink
-from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
+from lrmcodec.decoders.base import Components, FittedSegment, PackLike, Progress, RestoredSegment
 from lrmcodec.decoders.grid_fit import GridModel, fit_clip, normal_equations, truncate_coeffs
-from lrmcodec.decoders.grid_network import GridShape, GridSiren
-from lrmcodec.decoders.siren import pixel_grid
-from lrmcodec.decoders.weights import PackLike, pick_device, read_shape, read_tensors
-from lrmcodec.formats.container import Component
-from lrmcodec.formats.entropy import decode_ints, encode_ints
-from lrmcodec.formats.errors import FormatError
-from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
+from lrmcodec.decoders.grid_network import GridShape, GridSiren, pixel_grid
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.decoders.latent_code import check_rank, latent_levels, read_coeffs, read_levels, to_components
+from lrmcodec.decoders.steps import coeff_steps, latent_steps
+from lrmcodec.decoders.weights import load_weights, pick_device, read_shape, read_tensors
 
 LATENT_FACTOR, COEFF_FACTOR = 2.0, 2.0
 """Steps at index q are this much coarser than equal slopes with a picture at q. Frozen: files depend on it."""
 
-MAX_LEVEL = 1 << 20
+ROUNDING = 0.4
+"""Share of a step from which a magnitude of the latent rounds up."""
+
 RENDER_PIXELS = 1 << 14
-DAMAGED = "The file is damaged; get another copy."
 
 
 class GridSirenDecoder:
@@ -54,21 +52,20 @@ class GridSirenDecoder:
     device : torch.device
     """
 
-    arch_id = 3
+    arch_id: int = Architecture.GRID_SIREN
     min_q = 0
 
     def __init__(self, shape: GridShape, tensors: Mapping[str, NDArray[np.float32]], device: torch.device) -> None:
         self.device, self.shape = device, shape
-        self._net = GridSiren(shape).requires_grad_(False)
-        self._net.load_state_dict({name: torch.from_numpy(tensors[name].copy()) for name in self._net.state_dict()})
-        self._net.to(device)
+        self._net = load_weights(GridSiren(shape), tensors, "", device)
         self._mean = tensors["mean"]
         self._latent_gain = tensors["latent_gain"].astype(np.float64)
         self._coeff_scale = tensors["coeff_scale"].astype(np.float64)
         basis, mean, std, coeff_std = (torch.from_numpy(tensors[name].copy()).to(device)
                                        for name in ("basis", "mean", "latent_std", "coeff_std"))
         self._model = GridModel(self._net, basis, mean, std, coeff_std)
-        self._encoder = _encoder(shape, tensors).to(device)
+        encoder = CoeffEncoder(shape.max_rank, framewise=not shape.latent_channels)
+        self._encoder = load_weights(encoder, tensors, "encoder.", device)
 
     @classmethod
     def from_pack(cls, pack: PackLike, device: str = "auto") -> GridSirenDecoder:
@@ -114,27 +111,17 @@ class GridSirenDecoder:
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Quantize and code the latent, adjust the coefficients to the rank, code them."""
         size = (fitted.frames.shape[1], fitted.frames.shape[2])
-        components: dict[int, bytes] = {}
-        if self.shape.latent_channels:
-            components[Component.LATENT] = encode_ints(self._levels(fitted.latent, size, q), thorough=final)
+        levels = self._levels(fitted.latent, size, q) if self.shape.latent_channels else None
         coeffs = truncate_coeffs(fitted.extra["normal"], fitted.coeffs, rank)
-        payload = code_coeffs(coeffs, self._coeff_steps(len(coeffs), size, rank, q), thorough=final)
-        return {**components, **({Component.COEFFS: payload} if payload else {})}
+        return to_components(levels, coeffs, self._coeff_steps(len(coeffs), size, rank, q), thorough=final)
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
                 rank: int, q: float) -> RestoredSegment:
         """Decode latent and coefficients; see `decoders.base.Decoder`."""
-        if rank > self.shape.max_rank:
-            raise FormatError(f"the segment has rank {rank}, its decoder pack at most {self.shape.max_rank}.", DAMAGED)
-        if (Component.LATENT in components) != (self.shape.latent_channels > 0):
-            found = "has" if Component.LATENT in components else "lacks"
-            raise FormatError(f"the segment {found} a latent against its decoder pack's structure.", DAMAGED)
-        latent = self._mean
-        if self.shape.latent_channels:
-            rows = self.shape.latent_channels, self.shape.node_count
-            latent = self._dequantize(decode_ints(components[Component.LATENT], rows), size, q)
-        coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count,
-                                self._coeff_steps(frame_count, size, rank, q))
+        check_rank(rank, self.shape.max_rank)
+        levels = read_levels(components, (self.shape.latent_channels, self.shape.node_count))
+        latent = self._mean if levels is None else self._dequantize(levels, size, q)
+        coeffs = read_coeffs(components, frame_count, self._coeff_steps(frame_count, size, rank, q))
         return RestoredSegment(latent, None, coeffs, size)
 
     @torch.inference_mode()
@@ -161,9 +148,7 @@ class GridSirenDecoder:
         grid = self.shape.grid
         planes = (latent - self._mean).astype(np.float64)[:self.shape.latent_size].reshape(-1, grid, grid)
         waves = dctn(planes, axes=(1, 2), norm="ortho").reshape(len(planes), -1)[:, frequency_order(grid)]
-        levels = waves / self._latent_steps(size, q)[:, None]
-        levels = np.sign(levels) * np.floor(np.abs(levels) + ROUNDING)
-        return np.asarray(np.clip(levels, -MAX_LEVEL, MAX_LEVEL), dtype=np.int32)
+        return latent_levels(waves / self._latent_steps(size, q)[:, None], ROUNDING)
 
     def _dequantize(self, levels: NDArray[np.int32], size: tuple[int, int], q: float) -> NDArray[np.float32]:
         """Undo `_levels`: mean + v (d,)."""
@@ -178,18 +163,11 @@ class GridSirenDecoder:
         return latent.astype(np.float32)
 
     def _latent_steps(self, size: tuple[int, int], q: float) -> NDArray[np.float64]:
-        """Steps (C_v,) by equal slopes: one of the latent's values moves its pixels as one of a picture does."""
-        return np.asarray(LATENT_FACTOR * pixel_step(q) / (math.sqrt(size[0] * size[1]) * self._latent_gain))
+        return latent_steps(LATENT_FACTOR, q, size, self._latent_gain)
 
     def _coeff_steps(self, frame_count: int, size: tuple[int, int], rank: int, q: float) -> NDArray[np.float64]:
-        """Steps (r,) by equal slopes: an error in a coefficient counts in one of T frames, in all of them alone."""
         shared = frame_count if self.shape.latent_channels else 1
-        step = COEFF_FACTOR * pixel_step(q) * math.sqrt(shared / (size[0] * size[1]))
-        return np.asarray(step / self._coeff_scale[:rank])
-
-
-ROUNDING = 0.4
-"""Share of a step from which a magnitude of the latent rounds up."""
+        return coeff_steps(COEFF_FACTOR, q, size, shared, self._coeff_scale[:rank])
 
 
 def frequency_order(grid: int) -> NDArray[np.intp]:
@@ -206,9 +184,3 @@ def needed_tensors(shape: GridShape) -> dict[str, tuple[int, ...]]:
             "basis": (d, r), "mean": (d,), "latent_std": (d,), "coeff_std": (r,),
             "latent_gain": (shape.latent_channels,), "coeff_scale": (r,),
             **{f"encoder.{key}": tuple(value.shape) for key, value in encoder.items()}}
-
-
-def _encoder(shape: GridShape, tensors: Mapping[str, NDArray[np.float32]]) -> CoeffEncoder:
-    encoder = CoeffEncoder(shape.max_rank, framewise=not shape.latent_channels).requires_grad_(False)
-    encoder.load_state_dict({key: torch.from_numpy(tensors[f"encoder.{key}"].copy()) for key in encoder.state_dict()})
-    return encoder

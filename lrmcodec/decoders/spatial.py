@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.decoders.base import Components, FittedSegment, Progress, RestoredSegment
-from lrmcodec.formats.container import MAX_BASIS_VALUES, MAX_RANK, Component
+from lrmcodec.decoders.base import Components, FittedSegment, PackLike, Progress, RestoredSegment
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.formats.container import DAMAGED, MAX_BASIS_VALUES, MAX_RANK, Component
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.formats.pack import Pack
 from lrmcodec.formats.picture import decode_pictures, encode_pictures
 from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
@@ -36,10 +36,10 @@ BLOCK_VALUES = 1 << 22  # float32 values of frames held at a time
 class SpatialDecoder:
     """Low rank over pictures with an identity network; implements `decoders.base.Decoder`."""
 
-    arch_id = 2
+    arch_id: int = Architecture.SPATIAL
     min_q = 0
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self, pack: PackLike) -> None:
         self.pack = pack
 
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
@@ -77,7 +77,7 @@ class SpatialDecoder:
                 rank: int, q: float) -> RestoredSegment:
         """Decode the still and the coefficients; see `decoders.base.Decoder`."""
         if Component.PICTURES not in components:
-            raise FormatError("the segment has no pictures.", "The file is damaged; get another copy.")
+            raise FormatError("the segment has no pictures.", DAMAGED)
         latent, basis, norms = _from_tiles(
             decode_pictures(components[Component.PICTURES], rank + 1, size), _gain(q))
         steps = _coeff_steps(norms, frame_count, q)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from lrmcodec.formats.errors import PackError
+from lrmcodec.decoders.base import PackLike
+from lrmcodec.formats.errors import DeviceError, PackError
 
 AGAIN = "Install the pack again."
 
 Shape = TypeVar("Shape")
-
-
-class PackLike(Protocol):
-    """What a decoder needs of a pack (`formats.pack.Pack`)."""
-
-    @property
-    def card(self) -> Mapping[str, Any]:
-        """Content of card.json."""
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        """Weights by name."""
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def read_shape(pack: PackLike, kind: type[Shape]) -> Shape:
@@ -33,7 +25,7 @@ def read_shape(pack: PackLike, kind: type[Shape]) -> Shape:
     try:
         return kind(**{key: card[key] for key in kind.__dataclass_fields__})  # type: ignore[attr-defined]
     except (KeyError, TypeError) as error:
-        raise PackError(f"the card of pack '{pack.card.get('name')}' lacks the hyper-parameter {error}.",
+        raise PackError(f"the card of pack '{pack.name}' lacks the hyper-parameter {error}.",
                         AGAIN) from error
 
 
@@ -43,13 +35,28 @@ def read_tensors(pack: PackLike, needed: Mapping[str, tuple[int, ...]]) -> dict[
     for key, expected in needed.items():
         if key not in tensors or tensors[key].shape != expected:
             found = tensors[key].shape if key in tensors else "none"
-            raise PackError(f"tensor '{key}' of pack '{pack.card.get('name')}' should have shape {expected}, found "
+            raise PackError(f"tensor '{key}' of pack '{pack.name}' should have shape {expected}, found "
                             f"{found}.", AGAIN)
     return {key: tensors[key].astype(np.float32) for key in needed}
 
 
+def load_weights(net: Net, tensors: Mapping[str, NDArray[np.float32]], prefix: str, device: torch.device) -> Net:
+    """The network with a pack's tensors, named `prefix` and its own name for each; frozen, on the device."""
+    net.load_state_dict({key: torch.from_numpy(tensors[f"{prefix}{key}"].copy()) for key in net.state_dict()})
+    return net.requires_grad_(False).to(device)
+
+
 def pick_device(device: str) -> torch.device:
-    """Device by name; 'auto' is the best there is."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    """Device of the name 'cpu' or 'cuda'; 'auto' is the best there is.
+
+    Raises
+    ------
+    DeviceError
+        When it is 'cuda' and no GPU can be used.
+    """
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        build = "" if torch.version.cuda else f"; torch {torch.__version__} is a build without CUDA"
+        raise DeviceError(f"the device 'cuda' was asked for, and no GPU can be used here{build}.",
+                          "Choose 'cpu' or 'auto'.")
+    return torch.device("cuda" if device == "auto" and has_gpu else "cpu" if device == "auto" else device)

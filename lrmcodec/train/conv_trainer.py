@@ -21,6 +21,11 @@ GAIN_CLIPS, GAIN_BLOCK, GAIN_STEP = 4, 32, 0.25
 LEAST_GAIN = 1e-5
 
 
+def conv_shape(recipe: Recipe) -> ConvShape:
+    """Shape of the network for a recipe."""
+    return ConvShape(recipe.network.width, recipe.network.latent_size, recipe.network.max_rank)
+
+
 class ConvModules(nn.Module):
     """All that is trained: encoder, decoder, directions."""
 
@@ -48,8 +53,7 @@ class ConvTrainer:
 
     def __init__(self, recipe: Recipe, pool: Pool, device: str = "cpu") -> None:
         self.recipe, self.pool, self.device = recipe, pool, torch.device(device)
-        network = recipe.network
-        self.shape = ConvShape(network.width, network.latent_size, network.max_rank)
+        self.shape = conv_shape(recipe)
         self.generator = torch.Generator().manual_seed(recipe.training.seed)
         self.modules = ConvModules(self.shape, self.generator).to(self.device)
         self.optimizer = torch.optim.Adam(self.modules.parameters(), betas=(0.9, 0.99))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from lrmcodec.decoders.grid_fit import coeff_jacobian
 from lrmcodec.decoders.grid_network import GridSiren, node_weights
+from lrmcodec.decoders.ids import Architecture
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.pack import CARD, WEIGHTS
 from lrmcodec.train.grid_trainer import GridTrainer
@@ -44,6 +47,33 @@ def pack_tensors(trainer: GridTrainer) -> Arrays:
                "coeff_std": coeff_std, "latent_gain": gains[0], "coeff_scale": gains[1],
                **{f"encoder.{key}": value for key, value in modules.encoder.state_dict().items()}}
     return {name: to_half(tensor) for name, tensor in tensors.items()}
+
+
+@dataclass(frozen=True)
+class PackInMemory:
+    """A pack that is not on disk, for `decoders.registry.make_decoder`."""
+
+    card: Mapping[str, Any]
+    arrays: Arrays
+
+    @property
+    def name(self) -> str:
+        """As in the card."""
+        return str(self.card["name"])
+
+    @property
+    def arch_id(self) -> int:
+        """Id of the architecture."""
+        return int(self.card["architecture"]["id"])
+
+    def tensors(self) -> Arrays:
+        """Weights by name."""
+        return dict(self.arrays)
+
+
+def card_architecture(kind: Architecture, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """The card's `architecture` object, which the pack's digest covers."""
+    return {"id": int(kind), "name": kind.label, **shape}
 
 
 def to_half(tensor: Tensor) -> NDArray[np.float16]:

@@ -24,8 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from lrmcodec.decoders.amortized import CoeffEncoder, shrink
-from lrmcodec.decoders.grid_network import GridShape, GridSiren
-from lrmcodec.decoders.siren import pixel_grid
+from lrmcodec.decoders.grid_network import GridShape, GridSiren, pixel_grid
 from lrmcodec.train.optimizer import RowAdam, schedule
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe

@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lrmcodec.decoders.base import Decoder, Progress, RestoredSegment
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.decoders.registry import make_decoder
 from lrmcodec.formats.pack import Pack, load_pack
 from lrmcodec.metrics import psnr_db, psnr_of_mse, ssim3d
 from lrmcodec.provenance import tool_versions
 from lrmcodec.train.checkpoint import append_log, load_state, save_state
-from lrmcodec.train.conv_trainer import ConvTrainer
+from lrmcodec.train.conv_trainer import ConvTrainer, conv_shape
 from lrmcodec.train.data import Frames, held_out, training_pool
-from lrmcodec.train.export import Arrays, pack_tensors, write_pack
+from lrmcodec.train.export import Arrays, PackInMemory, card_architecture, pack_tensors, write_pack
 from lrmcodec.train.grid_trainer import GridTrainer, grid_shape
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe, RecipeError
@@ -104,10 +105,8 @@ def make_tensors(trainer: Trainer) -> Arrays:
 def architecture(recipe: Recipe) -> dict[str, Any]:
     """The card's `architecture` object."""
     if recipe.structure == "autoencoder":
-        network = recipe.network
-        return {"id": 4, "name": "autoencoder", "width": network.width, "latent_size": network.latent_size,
-                "max_rank": network.max_rank}
-    return {"id": 3, "name": "grid-siren", **grid_shape(recipe).to_card()}
+        return card_architecture(Architecture.AUTOENCODER, conv_shape(recipe).to_card())
+    return card_architecture(Architecture.GRID_SIREN, grid_shape(recipe).to_card())
 
 
 def make_card(trainer: Trainer, log: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,7 +182,8 @@ def _save(trainer: Trainer, out: Path) -> None:
 def _check(trainer: Trainer, tests: Mapping[str, list[Frames]], errors: list[float], out: Path,
            seconds: float) -> None:
     """Append a row to the log: PSNR of the batches since the last row, and of held-out clips through the pack."""
-    decoder = decoder_of(architecture(trainer.recipe), make_tensors(trainer), str(trainer.device))
+    pack = PackInMemory({"name": "in training", "architecture": architecture(trainer.recipe)}, make_tensors(trainer))
+    decoder = make_decoder(pack, trainer.device.type)
     row: dict[str, Any] = {"step": trainer.step_count, "seconds": round(seconds, 1),
                            "train_psnr_db": round(_db(errors), 3)}
     rank = max(map(int, trainer.recipe.training.ranks))
@@ -192,26 +192,6 @@ def _check(trainer: Trainer, tests: Mapping[str, list[Frames]], errors: list[flo
         row[f"{name}_psnr_db"] = round(float(np.mean([item["psnr_db"] for item in found])), 3)
         row[f"{name}_ssim3d"] = round(float(np.mean([item["ssim3d"] for item in found])), 4)
     append_log(out / LOG, row)
-
-
-@dataclass(frozen=True)
-class _PackInMemory:
-    card: Mapping[str, Any]
-    arrays: Arrays
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        return dict(self.arrays)
-
-
-def decoder_of(card_architecture: Mapping[str, Any], tensors: Arrays, device: str) -> Decoder:
-    """Decoder of weights that are not yet on disk."""
-    from lrmcodec.decoders.autoencoder import AutoencoderDecoder
-    from lrmcodec.decoders.grid_siren import GridSirenDecoder
-
-    pack = _PackInMemory({"name": "in training", "architecture": card_architecture}, tensors)
-    kind: Any = AutoencoderDecoder if card_architecture["id"] == AutoencoderDecoder.arch_id else GridSirenDecoder
-    decoder: Decoder = kind.from_pack(pack, device)
-    return decoder
 
 
 def measure(decoder: Decoder, frames: Frames, rank: int) -> dict[str, float]:

@@ -80,11 +80,11 @@ def test_the_segment_with_most_events_is_shown(heart: Phantom, monkeypatch: pyte
 
 
 def test_a_basis_that_the_pack_holds_is_used() -> None:
-    siren = codec.open(GOLDEN / "v1_siren.lrm")
-    motion = find_motion(siren, read_phase(siren))
-    basis = siren.pack.tensors()["basis"][:, :siren.rank]
+    shared = codec.open(GOLDEN / "v1_framewise.lrm")
+    motion = find_motion(shared, read_phase(shared))
+    basis = shared.pack.tensors()["basis"][:, :shared.rank]
     np.testing.assert_array_equal(motion.basis, basis)
-    assert motion.frames(motion.rows(np.array([0.5]))).shape == (1, *siren.size)
+    assert motion.frames(motion.rows(np.array([0.5]))).shape == (1, *shared.size)
 
 
 def sine_phase(times_s: np.ndarray) -> Phase:

@@ -167,7 +167,7 @@ def test_networks_are_drawn_too(run: Run, tmp_path: Path, command: str) -> None:
     if command == "plot":
         pytest.importorskip("matplotlib")
     suffix = {"plot": ".png", "walk": ".png", "report": ".html"}[command]
-    code, _, err = run(command, GOLDEN / "v1_siren.lrm", "-o", tmp_path / f"x{suffix}")
+    code, _, err = run(command, GOLDEN / "v1_framewise.lrm", "-o", tmp_path / f"x{suffix}")
     assert (code, err) == (0, "")
 
 

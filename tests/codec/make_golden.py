@@ -40,7 +40,6 @@ CASES = {
     "spatial_even": Case(np.arange(FRAMES) * 1001 / 30000, {"rank": 3, "quality": 70}),
     "spatial_uneven": Case(UNEVEN, {"rank": 2, "quality": 45}, 6, METADATA),
     "spatial_still": Case(np.zeros(1), {"rank": 0, "quality": 60}),
-    "siren": Case(np.arange(FRAMES) / 50, {"rank": 4, "quality": 50, "pack": "lrm-ortho-1", "device": "cpu"}),
     "grid_siren": Case(np.arange(FRAMES) / 50, {"rank": 4, "quality": 60, "pack": "lrm-ortho", "device": "cpu"}),
     "framewise": Case(np.arange(FRAMES) / 50, {"rank": 6, "quality": 90, "pack": "medfuncta", "device": "cpu"}),
     "autoencoder": Case(np.arange(FRAMES) / 50, {"rank": 3, "quality": 60, "pack": "autoencoder", "device": "cpu"}),

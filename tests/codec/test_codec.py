@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lrmcodec import codec, metrics
-from lrmcodec.codec import Encoded, decode, encode
+from lrmcodec.cardiac.readout import read_phase
+from lrmcodec.codec import Encoded, LrmFile, decode, encode
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import PREFIX_BYTES, CodedSegment, Component, byte_counts, pack_file, unpack_file
 from lrmcodec.formats.errors import ClipError, FormatError, LrmError, OutputError, PackError, TargetError
@@ -382,8 +384,17 @@ def test_the_header_of_a_file_is_read_without_its_pack(small: bytes) -> None:
 
 
 def test_a_file_of_another_architecture_than_its_pack_is_refused(small: bytes) -> None:
-    with pytest.raises(LrmError):
-        decode(pack_file(replace(unpack_file(small), arch_id=1)))
+    with pytest.raises(FormatError, match="names architecture 3"):
+        decode(pack_file(replace(unpack_file(small), arch_id=3)))
+
+
+@pytest.mark.parametrize("read", [codec.decode, lambda file: file.coeffs, lambda file: file.pack, read_phase])
+def test_a_file_of_a_retired_architecture_is_refused(read: Callable[[LrmFile], Any]) -> None:
+    file = codec.open(Path(__file__).parent / "retired_architecture_1.lrm")
+    assert (file.size, file.coded.arch_id) == ((32, 32), 1)
+    with pytest.raises(PackError, match=r"architecture 1 \('siren'\), which was given up") as caught:
+        read(file)
+    assert "Encode the clip again" in caught.value.hint
 
 
 @pytest.mark.parametrize("drop", [Component.PICTURES, Component.COEFFS])

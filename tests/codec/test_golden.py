@@ -19,9 +19,9 @@ from lrmcodec.formats.entropy import decode_ints
 
 GOLDEN = Path(__file__).parent / "golden"
 SPATIAL = ["v1_spatial_even", "v1_spatial_uneven", "v1_spatial_still"]
-NAMES = [*SPATIAL, "v1_siren", "v1_grid_siren", "v1_framewise", "v1_autoencoder"]
+NAMES = [*SPATIAL, "v1_grid_siren", "v1_framewise", "v1_autoencoder"]
 METADATA = {"v1_spatial_uneven": {"source": "phantom", "spacing_mm": [0.5, 0.25], "note": "größer"}}
-SHAPES = {"v1_spatial_even": (1, 3), "v1_spatial_uneven": (2, 2), "v1_spatial_still": (1, 0), "v1_siren": (1, 4),
+SHAPES = {"v1_spatial_even": (1, 3), "v1_spatial_uneven": (2, 2), "v1_spatial_still": (1, 0),
           "v1_grid_siren": (1, 4), "v1_framewise": (1, 6), "v1_autoencoder": (1, 3)}
 
 pytestmark = pytest.mark.parametrize("name", NAMES)

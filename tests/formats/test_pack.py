@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from lrmcodec.decoders.registry import SIREN_ID, SPATIAL_ID, find_pack, make_decoder, pack_of_file, shipped_packs
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.decoders.registry import find_pack, make_decoder, pack_of_file, shipped_packs
 from lrmcodec.formats.container import PACK_ID_BYTES
-from lrmcodec.formats.errors import PackError
+from lrmcodec.formats.errors import DeviceError, PackError
 from lrmcodec.formats.pack import Pack, load_pack
 
 CARD = {"name": "own", "architecture": {"id": 2, "name": "spatial", "network": "identity", "width": 3}}
@@ -118,6 +119,31 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
         make_decoder(pack)
 
 
-def test_architecture_ids_are_frozen() -> None:
-    assert (SIREN_ID, SPATIAL_ID) == (1, 2)
-    assert {pack.name: pack.arch_id for pack in shipped_packs()}["spatial"] == 2
+def test_shipped_packs_are_of_architectures_that_are_known() -> None:
+    found = {pack.name: Architecture(pack.arch_id) for pack in shipped_packs()}
+    assert found["spatial"] == Architecture.SPATIAL
+    assert set(found.values()) == set(Architecture)
+
+
+def test_a_retired_architecture_is_refused(tmp_path: Path) -> None:
+    pack = write_pack(tmp_path, {"name": "x", "architecture": {"id": 1, "name": "siren"}}, None)
+    with pytest.raises(PackError, match=r"architecture 1 \('siren'\), which was given up") as caught:
+        make_decoder(pack)
+    assert "Encode the clip again" in caught.value.hint
+
+
+def test_packs_are_found_by_strings_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = write_pack(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    for name in ("own", "own/", "./own", Path("own"), tmp_path / "own"):
+        assert find_pack(name).digest == pack.digest
+        assert pack_of_file(pack.pack_id, name).digest == pack.digest
+    write_pack(tmp_path / "spatial")
+    assert find_pack("spatial").name == "spatial"
+    assert find_pack(Path("spatial")).digest == find_pack("./spatial").digest == pack.digest
+
+
+def test_wrong_devices_are_refused() -> None:
+    for name in ("gpu", "", "cuda:x"):
+        with pytest.raises(DeviceError, match="no device"):
+            make_decoder(find_pack("spatial"), name)

@@ -10,7 +10,8 @@ import zstandard
 
 from lrmcodec import quantize
 from lrmcodec.cardiac import direction
-from lrmcodec.decoders import autoencoder, grid_siren, siren
+from lrmcodec.decoders import autoencoder, grid_siren
+from lrmcodec.decoders.ids import RETIRED, Architecture
 from lrmcodec.formats import container, entropy, picture, time_code, warning_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
 from lrmcodec.formats.entropy import encode_ints
@@ -52,6 +53,16 @@ def test_component_places_equal_the_code() -> None:
     assert {key for key, place in places.items() if place == "segment"} == container.SEGMENT_COMPONENTS
 
 
+def test_architecture_ids_equal_the_code() -> None:
+    field = next(row for row in table("Header") if row["field"] == "arch_id")
+    named = [*[(int(item), f"{int(item)} `{item.label}`") for item in Architecture],
+             *[(number, f"{number} is retired") for number in RETIRED]]
+    for _, words in named:
+        assert words in field["meaning"]
+    for item in Architecture:
+        assert f"**{int(item)}, `{item.label}`.**" in SPEC
+
+
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
         "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34, "STUDY": 40}
@@ -61,7 +72,7 @@ def test_component_ids_are_frozen() -> None:
 def test_constants_equal_the_code() -> None:
     modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Study": container,
                "Warnings": warning_code, "Pictures": picture,
-               "Coefficients": quantize, "siren": siren, "grid-siren": grid_siren, "autoencoder": autoencoder,
+               "Coefficients": quantize, "grid-siren": grid_siren, "autoencoder": autoencoder,
                "Phase": direction}
     rows = table("Constants")
     steps = {row["name"]: float(row["value"]) for row in rows if row["used in"] == "Coefficients"}
