@@ -11,6 +11,7 @@ import click
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, Rows, pass_console
 from lrmcodec.cli.files import STREAM, amount, read_input, read_study, refuse_same, shape, source_bytes
+from lrmcodec.cli.mask import DERIVATION, mask_clip, warn_of_text
 
 if TYPE_CHECKING:
     from lrmcodec.codec import Encoded
@@ -33,6 +34,10 @@ SUFFIX = ".lrm"
 @options.span
 @click.option("--phase/--no-phase", default=True,
               help="Store up to 11 bytes that let 'lrmcodec readout' tell systole from diastole; default: store them.")
+@click.option("--mask", type=click.Choice(["sector"]),
+              help="Set everything outside the ultrasound sector to 0 first. This does not de-identify.")
+@click.option("--review", metavar="SHEET.png",
+              help="With --mask: write a contact sheet, before and after, and ask before encoding.")
 @click.option("--keep-study", is_flag=True,
               help="Store patient and study of a DICOM input in the file, for 'lrmcodec decode --keep-study'.")
 @click.option("--fps", type=options.POSITIVE, metavar="F", help="Frame rate of the input, for inputs that have none.")
@@ -43,7 +48,8 @@ SUFFIX = ".lrm"
 @pass_console
 def encode(console: Console, /, source: str, output: str | None, psnr: float | None, pack: str | None, force: bool,
            as_json: bool, gray: bool, strict: bool, size: tuple[int, int] | None, fps: float | None,
-           start: float | None, duration: float | None, keep_study: bool, **coding: Any) -> None:
+           start: float | None, duration: float | None, keep_study: bool, mask: str | None,
+           review: str | None, **coding: Any) -> None:
     """Encode a clip to a .lrm file.
 
     INPUT is a video, an animated GIF, a DICOM clip, a .npy or .npz array or a folder of PNG pictures. At most one
@@ -51,6 +57,7 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
     """
     options.at_most_one(ratio=coding["ratio"], size_bytes=coding["size_bytes"], psnr=psnr, quality=coding["quality"])
     target = _check_output(source, output, force, as_json)
+    _check_review(review, mask, source, target, force)
 
     from lrmcodec import codec
     from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack
@@ -58,12 +65,18 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
     chosen = find_pack(pack or DEFAULT_PACK)
     clip = read_input(console, source, gray=gray, size=size, fps=fps, start=start, duration=duration,
                       strict=strict)
-    study = read_study(console, source, clip) if keep_study else b""
+    masked = None
+    if mask:
+        clip, masked = mask_clip(console, source, clip, review, force)
+    else:
+        warn_of_text(console, source, clip)
+    study = read_study(console, source, clip, DERIVATION if mask else None) if keep_study else b""
     with console.progress() as progress:
         encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress, **coding)
     _save(encoded, target, force)
     if as_json:
-        console.data({"input": source, "source_bytes": source_bytes(source), "output": target, **encoded.as_dict()})
+        console.data({"input": source, "source_bytes": source_bytes(source), "output": target, "mask": masked,
+                      **encoded.as_dict()})
     elif console.level >= 0:
         console.facts(_summary(encoded, source, target), err=target == STREAM)
 
@@ -84,6 +97,21 @@ def _check_output(source: str, output: str | None, force: bool, as_json: bool) -
     refuse_same(output, source)
     check_writable(output, force)
     return output
+
+
+def _check_review(review: str | None, mask: str | None, source: str, target: str, force: bool) -> None:
+    """Refuse a contact sheet that cannot be written, or that nobody needs."""
+    from lrmcodec.formats.atomic import check_writable
+    from lrmcodec.formats.errors import OutputError
+
+    if review is None:
+        return
+    if mask is None:
+        raise click.UsageError("--review shows what --mask does; give both.")
+    if Path(review).suffix.lower() != ".png":
+        raise OutputError(f"{review} does not end in .png.", "Contact sheets are PNG pictures.")
+    refuse_same(review, source, target)
+    check_writable(review, force)
 
 
 def _save(encoded: Encoded, target: str, force: bool) -> None:

@@ -173,6 +173,12 @@ class StudyTags:
         kept.SpecificCharacterSet = "ISO_IR 192"
         return StudyTags(kept)
 
+    def with_derivation(self, words: str) -> StudyTags:
+        """The same, with a step done to the pixels added to DerivationDescription (PS3.3 C.12.4)."""
+        elements = deepcopy(self.elements)
+        put_derivation(elements, words)
+        return StudyTags(elements, self.left_out)
+
     def apply(self, dataset: Dataset) -> None:
         """Put the study into a new, derived object.
 
@@ -231,6 +237,12 @@ class StudyTags:
             region.pop("ActiveImageAreaOverlayGroup", None)  # overlays are not carried
             if (down, across) != (1.0, 1.0):
                 _scale_region(region, down, across)
+
+
+def put_derivation(dataset: Dataset, words: str) -> None:
+    """Say what was done to the pixels, behind what was done before."""
+    before = dataset.get("DerivationDescription")
+    dataset.DerivationDescription = f"{before}; {words}"[-1024:] if before else words
 
 
 def code(value: str, meaning: str, scheme: str = "DCM") -> Dataset:

@@ -21,7 +21,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import format_number_as_ds
 
 from lrmcodec.formats.dicom_object import new_object, put_maker, save, study_of
-from lrmcodec.formats.dicom_study import code
+from lrmcodec.formats.dicom_study import code, put_derivation
 from lrmcodec.formats.dicom_tables import ULTRASOUND_MULTIFRAME
 from lrmcodec.formats.dicom_video import STREAMS, encode_stream
 from lrmcodec.formats.errors import OutputError
@@ -131,9 +131,7 @@ def _put_derivation(dataset: Dataset, output: Output) -> None:
                                               for ratio in output.metadata.get("lossy_ratios", [])]
     ratio = output.metadata.get("lossy_ratio")
     _append_lossy(dataset, METHOD, None if ratio is None else float(ratio))
-    words = f"lossy low-rank compression by lrmcodec {version('lrmcodec')}, for research"
-    before = dataset.get("DerivationDescription")
-    dataset.DerivationDescription = f"{before}; {words}"[:1024] if before else words
+    put_derivation(dataset, f"lossy low-rank compression by lrmcodec {version('lrmcodec')}, for research")
     dataset.DerivationCodeSequence = [*(dataset.get("DerivationCodeSequence") or []),
                                       code("113040", "Lossy Compression")]  # CID 7203
     put_maker(dataset, "Lossy compression of the pixels, and restoring them")
