@@ -67,9 +67,9 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
                       strict=strict)
     masked = None
     if mask:
-        clip, masked = mask_clip(console, source, clip, review, force)
+        clip, masked = mask_clip(console, source, clip, review=review, force=force, strict=strict)
     else:
-        warn_of_text(console, source, clip)
+        warn_of_text(console, source, clip, strict=strict)
     study = read_study(console, source, clip, DERIVATION if mask else None) if keep_study else b""
     with console.progress() as progress:
         encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress, **coding)

@@ -30,6 +30,7 @@ from lrmcodec.cli.simulate import simulate
 from lrmcodec.cli.train import train
 from lrmcodec.cli.verify import verify
 from lrmcodec.cli.walk import walk
+from lrmcodec.cli.wrap import unwrap, wrap
 from lrmcodec.formats.errors import LrmError
 
 FAILED, INTERRUPTED = 1, 130
@@ -54,7 +55,8 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, report, verify, packs, simulate, train, bench, demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, packs, wrap, unwrap, simulate, train, bench,
+                demo):
     cli.add_command(command)
 
 

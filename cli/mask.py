@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lrmcodec.cli.console import Console
-from lrmcodec.cli.files import amount
+from lrmcodec.cli.files import amount, tell_warnings
 
 if TYPE_CHECKING:
     from lrmcodec.formats.clip import Clip
@@ -18,7 +18,8 @@ DERIVATION = "pixels outside the ultrasound sector set to 0"
 """What a masked clip's DICOM header says about it."""
 
 
-def mask_clip(console: Console, path: str, clip: Clip, review: str | None, force: bool) -> tuple[Clip, dict[str, Any]]:
+def mask_clip(console: Console, path: str, clip: Clip, *, review: str | None, force: bool,
+              strict: bool) -> tuple[Clip, dict[str, Any]]:
     """Blank what lies outside the sector; with `review`, a person is shown a contact sheet and asked first.
 
     Returns
@@ -29,7 +30,7 @@ def mask_clip(console: Console, path: str, clip: Clip, review: str | None, force
     Raises
     ------
     ClipError
-        When no sector can be found.
+        When no sector can be found or, with `strict`, text seems to be left inside.
     OutputError
         When the sheet cannot be written, nobody is there to be asked, or the answer is no.
     """
@@ -39,8 +40,6 @@ def mask_clip(console: Console, path: str, clip: Clip, review: str | None, force
     sector = choose_sector(clip, regions.boxes(_size(clip)) if regions else ())
     marks = find_marks(clip.frames, sector)
     left = sum(mark.inside for mark in marks)
-    facts = {"sector": sector.source, "kept": sector.kept, "text_lines_removed": len(marks) - left,
-             "text_lines_left": left}
     if review is not None:
         from lrmcodec.formats.atomic import write_atomic
         from lrmcodec.sector_sheet import draw, png
@@ -49,18 +48,27 @@ def mask_clip(console: Console, path: str, clip: Clip, review: str | None, force
         _ask(review)
     console.note(f"{path}: {sector.kept:.1%} of the picture is kept ({sector.source}), the rest is set to 0.")
     if left:
-        console.warn(f"{path}: {amount(left, 'line')} of what looks like text "
-                     f"inside the sector stay in the pixels.")
+        text = f"{amount(left, 'line')} of what looks like text inside the sector stay in the pixels"
+        tell_warnings(console, path, [text], strict)
+    facts = {"sector": sector.source, "kept": sector.kept, "text_lines_removed": len(marks) - left,
+             "text_lines_left": left}
     return sector.apply(clip), facts
 
 
-def warn_of_text(console: Console, path: str, clip: Clip) -> None:
-    """Warn when a DICOM header says that annotation is burned in, or something looks like text beside the fan."""
+def warn_of_text(console: Console, path: str, clip: Clip, *, strict: bool) -> None:
+    """Warn when a DICOM header says that annotation is burned in, or something looks like text beside the fan.
+
+    Raises
+    ------
+    ClipError
+        Instead of a warning, with `strict`.
+    """
     regions = _regions(path, clip)
     if regions is None:
         return
+    texts = []
     if regions.burned_in:
-        console.warn(f"{path}: its header says that annotation which can identify the patient is burned in.")
+        texts.append("its header says that annotation which can identify the patient is burned in")
     from lrmcodec.formats.errors import ClipError
     from lrmcodec.sector import choose_sector, find_marks, nothing
 
@@ -72,8 +80,9 @@ def warn_of_text(console: Console, path: str, clip: Clip) -> None:
     if marks:
         top, left = marks[0].box[:2]
         lines = amount(len(marks), "line")
-        console.warn(f"{path}: {lines} of what looks like text, the first at row {top}, column {left}, "
-                     "may name the patient; '--mask sector' blanks what lies beside the ultrasound.")
+        texts.append(f"{lines} of what looks like text, the first at row {top}, column {left}, may name the patient; "
+                     "'--mask sector' blanks what lies beside the ultrasound")
+    tell_warnings(console, path, texts, strict)
 
 
 def _regions(path: str, clip: Clip) -> Regions | None:

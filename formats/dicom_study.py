@@ -11,6 +11,7 @@ import io
 import math
 import uuid
 import warnings
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
 from lrmcodec.formats.container import MAX_STUDY_BYTES
-from lrmcodec.formats.dicom_tables import attributes, confidential
+from lrmcodec.formats.dicom_tables import RAW_DATA, attributes, confidential, modules
 from lrmcodec.formats.errors import ClipError, FormatError
 
 IDENTIFYING_MODULES = (
@@ -186,41 +187,55 @@ class StudyTags:
         new and the same for all clips of one source series; SOPInstanceUID is left to the caller. ImageType becomes
         DERIVED; the source, where its UIDs are known, is named in SourceImageSequence.
         """
-        for element in self.elements:
-            if element.keyword not in SOURCE:
-                dataset.add(deepcopy(element))
+        self._put(dataset, (element.keyword for element in self.elements))
         if dataset.get("NumberOfFrames") != self.elements.get("NumberOfFrames"):
             for keyword in OF_ITS_FRAMES:
                 dataset.pop(keyword, None)
         dataset.ImageType = _derived(self.elements.get("ImageType"))
+        self._put_series(dataset)
+        source = self._source()
+        if source is not None:
+            dataset.SourceImageSequence = [source]
+        self._scale_regions(dataset)
+
+    def apply_to_raw_data(self, dataset: Dataset) -> None:
+        """Put into a new Raw Data object what that kind of object can hold: all but what is said about a picture."""
+        known = {keyword for module in modules(RAW_DATA) for keyword in attributes(module)}
+        self._put(dataset, known & set(carried()))
+        self._put_series(dataset, "raw data")
+        source = self._source()
+        if source is not None:
+            dataset.ReferencedInstanceSequence = [source]
+
+    def _put(self, dataset: Dataset, keywords: Iterable[str]) -> None:
+        for keyword in keywords:
+            if keyword in self.elements and keyword not in SOURCE:
+                dataset.add(deepcopy(self.elements[keyword]))
         if dataset.get("Modality") not in ULTRASOUND:
             dataset.Modality = "US"
-        self._put_series(dataset)
-        self._put_source(dataset)
-        self._scale_regions(dataset)
 
     def scale(self, height: int, width: int) -> tuple[float, float]:
         """Rows and columns of a picture of this size for one of the source's."""
         rows, columns = (int(self.elements.get(keyword) or 0) for keyword in ("Rows", "Columns"))
         return (height / rows if rows else 1.0), (width / columns if columns else 1.0)
 
-    def _put_series(self, dataset: Dataset) -> None:
-        """A series beside the source's, with its number plus 1000."""
+    def _put_series(self, dataset: Dataset, kind: str = "") -> None:
+        """A series for objects of one kind beside the source's, with its number plus 1000."""
         source = self.elements.get("SeriesInstanceUID")
         if not source:
             return
-        dataset.SeriesInstanceUID = derived_uid(str(source))
+        dataset.SeriesInstanceUID = derived_uid(f"{source} {kind}".strip())
         number = self.elements.get("SeriesNumber")
         if number is not None:
             dataset.SeriesNumber = int(number) + 1000
         described = str(self.elements.get("SeriesDescription") or "")
         dataset.SeriesDescription = f"{described[:50]} (lrmcodec)".strip()
 
-    def _put_source(self, dataset: Dataset) -> None:
-        """Name the object that the clip was made from (PS3.3 C.12.4.1)."""
+    def _source(self) -> Dataset | None:
+        """Reference to the object that the clip was made from, where its UIDs are known (PS3.3 table 10-3)."""
         source, kind = self.elements.get("SOPInstanceUID"), self.elements.get("SOPClassUID")
         if not source or not kind:
-            return
+            return None
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = kind, source
         # CID 7202; "uncompressed predecessor" would be wrong for a source that was lossy itself.
@@ -228,7 +243,7 @@ class StudyTags:
         purpose = ("121322", "Source image for image processing operation") if lossy \
             else ("121320", "Uncompressed predecessor")
         item.PurposeOfReferenceCodeSequence = [code(*purpose)]
-        dataset.SourceImageSequence = [item]
+        return item
 
     def _scale_regions(self, dataset: Dataset) -> None:
         """Move the regions with the pixels when the size has changed (PS3.3 C.8.5.5)."""
@@ -253,7 +268,7 @@ def code(value: str, meaning: str, scheme: str = "DCM") -> Dataset:
 
 
 def derived_uid(source: str) -> UID:
-    """A UID that follows from another one, so that what belongs together stays together (PS3.5 Annex B.2)."""
+    """A UID that follows from a text, so that what belongs together stays together (PS3.5 Annex B.2)."""
     return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'lrmcodec {source}').int}")
 
 

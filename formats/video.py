@@ -6,9 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import av
@@ -18,11 +16,9 @@ from numpy.typing import NDArray
 from lrmcodec.formats import images, stream
 from lrmcodec.formats.atomic import atomic_path
 from lrmcodec.formats.clip import Clip, uniform_times
-from lrmcodec.formats.errors import ClipError, LrmError, OutputError
+from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.frames import DicomOptions, Frame, FrameCollector, Output, Progress
-
-_NO_PYDICOM = "DICOM files need pydicom, which is not installed."
-_NO_PYDICOM_HINT = "Install it with: pip install 'lrmcodec[dicom]'"
+from lrmcodec.formats.optional import dicom_module
 
 
 def read_clip(
@@ -90,7 +86,7 @@ def _reader(path: Path) -> Callable[[Path, FrameCollector, Progress | None], Cli
     if not head:
         raise ClipError(f"{path} is empty.", "Check that it was copied completely.")
     if head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
-        read: Callable[[Path, FrameCollector, Progress | None], Clip] = _dicom("dicom", ClipError).collect_dicom
+        read: Callable[[Path, FrameCollector, Progress | None], Clip] = dicom_module("dicom", ClipError).collect_dicom
         return read
     if head.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
         return images.read_npy
@@ -99,16 +95,8 @@ def _reader(path: Path) -> Callable[[Path, FrameCollector, Progress | None], Cli
     return stream.read_video
 
 
-def _dicom(name: str, error: type[LrmError]) -> ModuleType:
-    """Import one of the DICOM modules, which need an optional package."""
-    try:
-        return import_module(f"lrmcodec.formats.{name}")
-    except ImportError as missing:
-        raise error(_NO_PYDICOM, _NO_PYDICOM_HINT) from missing
-
-
 def _write_dicom(path: Path, output: Output) -> None:
-    _dicom("dicom_write", OutputError).write_dicom(path, output)
+    dicom_module("dicom_write", OutputError).write_dicom(path, output)
 
 
 WRITERS: dict[str, Callable[[Path, Output], None]] = {

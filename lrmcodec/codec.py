@@ -34,7 +34,7 @@ from lrmcodec.formats.container import (
 from lrmcodec.formats.errors import ClipError, TargetError
 from lrmcodec.formats.pack import Pack
 from lrmcodec.rate import RANKS, Search, Setting, Target, Trial, share
-from lrmcodec.reader import BLOCK_VALUES, LrmFile, check_size, read_bytes, to_uint8
+from lrmcodec.reader import BLOCK_VALUES, LrmFile, check_size, read_bytes, to_uint8, unwrapped
 
 __all__ = ["Encoded", "LrmFile", "Report", "decode", "encode", "open"]
 
@@ -150,6 +150,8 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
 def open(source: str | Path | bytes, *, pack: str | None = None, device: str = "auto") -> LrmFile:
     """Open a .lrm file by path or bytes for reading at any times; `pack` is a folder to look in for its decoder.
 
+    A .lrm file inside a DICOM file, as 'lrmcodec wrap' makes it, is opened as well.
+
     Raises
     ------
     ClipError
@@ -157,7 +159,8 @@ def open(source: str | Path | bytes, *, pack: str | None = None, device: str = "
     FormatError, PackError
         When it is damaged or its decoder pack is missing.
     """
-    return LrmFile(source if isinstance(source, bytes) else read_bytes(Path(source)), pack=pack, device=device)
+    data = source if isinstance(source, bytes) else read_bytes(Path(source))
+    return LrmFile(unwrapped(data), pack=pack, device=device)
 
 
 def decode(source: str | Path | bytes | LrmFile, *, fps: float | None = None,

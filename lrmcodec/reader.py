@@ -16,6 +16,7 @@ from lrmcodec.decoders.registry import check_known, make_decoder, pack_of_file
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import MAX_SIDE, MIN_SIDE, byte_counts, unpack_file
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
+from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.pack import Pack
 from lrmcodec.timeline import SAME_TIME_S, coeffs_at, times_at_rate
 
@@ -203,6 +204,20 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ClipError(f"{path} cannot be read ({error.strerror}).", "Check the path and its permissions.") from error
+
+
+def unwrapped(data: bytes) -> bytes:
+    """The .lrm file inside a DICOM file that 'lrmcodec wrap' made; other bytes as they are.
+
+    Raises
+    ------
+    FormatError
+        When a DICOM file holds none, or pydicom is missing.
+    """
+    if data[128:132] != b"DICM":
+        return data
+    found: bytes = dicom_module("dicom_raw", FormatError).unwrap(data)
+    return found
 
 
 def check_size(size: tuple[int, ...]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ Nothing here de-identifies: what is written inside the fan stays, and a person h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from skimage.morphology import convex_hull_image
 
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import ClipError
+from lrmcodec.formats.frames import FrameCollector
 
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
@@ -87,8 +88,11 @@ class Sector:
         return float(self.mask.mean())
 
     def apply(self, clip: Clip) -> Clip:
-        """The clip with every pixel outside set to 0; frames are copied."""
-        return Clip(np.where(self.mask, clip.frames, np.uint8(0)), clip.times_s, clip.metadata)
+        """The clip with every pixel outside set to 0; frames are copied, to a temporary file when they are many."""
+        with FrameCollector("the masked clip") as collector:
+            for frame in clip.frames:
+                collector.add(np.where(self.mask, frame, np.uint8(0)))
+            return replace(clip, frames=collector.finish())
 
 
 def nothing(size: tuple[int, int]) -> Sector:
