@@ -24,7 +24,10 @@ INSTALL := $(PIP) install --constraint constraints.txt
 demo: install
 	$(BIN)/lrmcodec demo --output demo --force
 
+# As root in a container it also installs Debian's DICOM tools and Orthanc server for the tests that use them; see the
+# script. Without them those tests are skipped; `make test SERVICES=no` leaves it out.
 test: install
+	@SERVICES=$(SERVICES) sh tests/services.sh
 	@$(INSTALL) "$$(echo dist/*.whl)[dicom,dev,plot]"
 	@$(MAKE) --no-print-directory check
 
