@@ -10,13 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lrmcodec.benchmarks.measure.asks import Plan
     from lrmcodec.benchmarks.measure.rows import Row
-    from lrmcodec.benchmarks.measure.run import Plan, bench
+    from lrmcodec.benchmarks.measure.run import bench
+    from lrmcodec.benchmarks.setting import Setting
 
-__all__ = ["Plan", "Row", "bench"]
+__all__ = ["Plan", "Row", "Setting", "bench"]
 
-_HOMES = {"Plan": "lrmcodec.benchmarks.measure.run", "bench": "lrmcodec.benchmarks.measure.run",
-          "Row": "lrmcodec.benchmarks.measure.rows"}
+_HOMES = {"Plan": "lrmcodec.benchmarks.measure.asks", "bench": "lrmcodec.benchmarks.measure.run",
+          "Row": "lrmcodec.benchmarks.measure.rows", "Setting": "lrmcodec.benchmarks.setting"}
 
 
 def __getattr__(name: str) -> Any:

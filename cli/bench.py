@@ -12,8 +12,8 @@ from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
 
 if TYPE_CHECKING:
+    from lrmcodec.benchmarks.measure.asks import Plan
     from lrmcodec.benchmarks.measure.rows import Row
-    from lrmcodec.benchmarks.measure.run import Plan
     from lrmcodec.benchmarks.measure.sets import Source
 
 SOME_FAILED = 3
@@ -122,7 +122,7 @@ def _sources(clips: tuple[str, ...], chosen_set: str | None, given: dict[str, An
 
 
 def _plan(given: dict[str, Any]) -> Plan:
-    from lrmcodec.benchmarks.measure.run import Plan
+    from lrmcodec.benchmarks.measure.asks import Plan
 
     chosen = {name: given[name] for name in ("ranks", "ratios", "packs", "peers") if given[name] is not None}
     return Plan(**chosen, device=given["device"], jobs=given["jobs"])
@@ -136,22 +136,21 @@ def _failed(console: Console, failures: list[tuple[str, str]], clip: str, why: s
 def _report(folder: Path, rows: list[Row], sources: list[Source], plan: Plan, failures: list[tuple[str, str]],
             given: dict[str, Any]) -> list[str]:
     """Write what a person reads; the summary needs no matplotlib."""
-    from lrmcodec.benchmarks.show import report, summary
+    from lrmcodec.benchmarks.show import results_page, summary
 
     if not given["report"]:
         summary.write_summary(folder, rows)
         return [str(folder / summary.SUMMARY)]
-    page = report.write_report(folder, rows, sources, plan.packs, failures, show_frames=given["frames"])
+    page = results_page.write_report(folder, rows, sources, plan.packs, failures, show_frames=given["frames"])
     return [str(folder / summary.SUMMARY), str(page)]
 
 
 def _tell(console: Console, rows: list[Row], failures: list[tuple[str, str]], output: str, written: list[str],
           as_json: bool) -> None:
-    from dataclasses import asdict
-
     table = str(Path(output) / "rows.tsv")
     if as_json:
-        console.data({"rows": [asdict(row) for row in rows], "output": [table, *written],
+        console.data({"rows": [{"setting": row.setting.words, **row.as_dict()} for row in rows],
+                      "output": [table, *written],
                       "failed": [{"clip": clip, "why": why} for clip, why in failures]})
     elif console.level >= 0:
         names = {row.clip for row in rows}

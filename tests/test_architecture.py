@@ -61,6 +61,20 @@ def test_imports_go_one_way(room: str) -> None:
         assert rooms <= MAY_IMPORT[room], f"{path.relative_to(ROOT)} imports from {rooms - MAY_IMPORT[room]}"
 
 
+def test_imports_of_the_benchmarks_go_one_way() -> None:
+    """setting, table <- peers <- measure <- show <- studies; a room may import its own and those before it."""
+    order = ["", "peers", "measure", "show", "studies"]
+    for path in modules("benchmarks"):
+        room = path.relative_to(ROOMS["benchmarks"]).parent.as_posix().removeprefix(".")
+        if path == ROOMS["benchmarks"] / "__init__.py":
+            continue  # its lazy names
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[:2] == ["lrmcodec", "benchmarks"] and len(parts) > 2:
+                there = parts[2] if parts[2] in order else ""
+                assert order.index(there) <= order.index(room), f"benchmarks/{path.name} imports {name}"
+
+
 def test_formats_knows_no_network() -> None:
     for path in modules("formats"):
         assert not {name.split(".")[0] for name in imported(path)} & {"torch", "skimage"}, path

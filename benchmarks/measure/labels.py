@@ -30,12 +30,33 @@ HINT = "The forms of label files are described in docs/benchmarks.md."
 
 @dataclass(frozen=True)
 class Labels:
-    """Known events of one clip: frame numbers, beats a minute or None, and whether all beats are labelled."""
+    """What is known of one clip.
+
+    Attributes
+    ----------
+    ed_frames, es_frames : tuple of int
+    heart_rate_bpm : float or None
+    every_beat : bool
+        Whether all beats are labelled.
+    rhythm : str
+        'sinus' or another; empty where it is unknown.
+    area : tuple of float
+        Area of the ventricle in every frame; empty where it is unknown.
+    """
 
     ed_frames: tuple[int, ...]
     es_frames: tuple[int, ...]
     heart_rate_bpm: float | None = None
     every_beat: bool = True
+    rhythm: str = ""
+    area: tuple[float, ...] = ()
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Labels:
+        """Undo `dataclasses.asdict` on its way through JSON."""
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Labels(**plain)
 
     def rate_bpm(self, fps: float) -> float | None:
         """Heart rate as labelled, else from the median distance of equal events where every beat is labelled."""
@@ -71,7 +92,8 @@ def from_values(values: Mapping[str, Any]) -> Labels:
     """Labels from one JSON object; raises KeyError, TypeError or ValueError when it is none."""
     rate = values.get("heart_rate_bpm")
     return Labels(_frames(values["ed_frames"]), _frames(values["es_frames"]), None if rate is None else float(rate),
-                  bool(values.get("every_beat", True)))
+                  bool(values.get("every_beat", True)), str(values.get("rhythm") or ""),
+                  tuple(map(float, values.get("lv_area_cm2") or ())))
 
 
 def _frames(values: Any) -> tuple[int, ...]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lrmcodec import codec
-from lrmcodec.benchmarks.measure.asks import Ask
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.memory import peak_mib, reset_peak
-from lrmcodec.benchmarks.measure.readout_error import readout_errors
+from lrmcodec.benchmarks.measure.one_fit import OneFit
+from lrmcodec.benchmarks.measure.path_shape import path_shape
+from lrmcodec.benchmarks.measure.readout_error import readout_cells
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.cardiac.readout import read_phase
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError
@@ -67,8 +69,27 @@ def probe(clip_path: Path, pack: str, device: str) -> Iterator[Probe]:
         process.close()
 
 
-def measure_file(clip: Clip, ask: Ask, pack: str, device: str, path: Path, decoder: Probe,
-                 labels: Labels | None) -> dict[str, Any]:
+Encode = Callable[[Setting, Path], tuple[float, float]]
+"""Writes the file of a setting; seconds of the fit and of all encoding."""
+
+
+def encoder(clip: Clip, pack: str, device: str, settings: Sequence[Setting], one_fit: bool) -> Encode:
+    """What encodes a clip: anew for every setting, or from one fit for all."""
+    if one_fit:
+        return OneFit(clip, pack, device, settings).encode
+
+    def encode(setting: Setting, path: Path) -> tuple[float, float]:
+        target = {} if not setting.target else {setting.target: setting.target_value}
+        encoded = codec.encode(clip, rank=setting.asked_rank, pack=pack, device=device,
+                               phase=setting.without != "phase", **target)  # type: ignore[arg-type]
+        encoded.save(path, force=True)
+        return encoded.report.fit_seconds, encoded.report.encode_seconds
+
+    return encode
+
+
+def measure_file(encode: Encode, setting: Setting, path: Path, decoder: Probe, labels: Labels | None, pack: str,
+                 device: str) -> dict[str, Any]:
     """Cells of a row: encode to `path`, decode in another process, read the phase.
 
     Raises
@@ -77,14 +98,14 @@ def measure_file(clip: Clip, ask: Ask, pack: str, device: str, path: Path, decod
         When the pack cannot do what is asked, for example at a rank it does not have.
     """
     reset_peak()
-    encoded = codec.encode(clip, rank=ask.rank, ratio=ask.ratio, quality=ask.quality, pack=pack, device=device)
+    fit_seconds, encode_seconds = encode(setting, path)
     peak = peak_mib()
-    encoded.save(path, force=True)
     file = codec.open(path, pack=pack if "/" in pack else None, device=device)
-    cells = {"rank": file.rank, "size_bytes": float(path.stat().st_size), "encode_peak_mib": peak,
-             "encode_seconds": encoded.report.encode_seconds, "parts": _parts(file.byte_counts),
-             **decoder.measure(path)}
-    return cells if labels is None else cells | readout_errors(read_phase(file), labels)
+    second_share, turning = path_shape(file.coeffs[0])
+    return {"rank": file.rank, "size_bytes": float(path.stat().st_size), "encode_peak_mib": peak,
+            "fit_seconds": fit_seconds, "encode_seconds": encode_seconds, "second_share": second_share,
+            "turning": turning, "parts": _parts(file.byte_counts), **decoder.measure(path),
+            **readout_cells(file, read_phase(file), labels)}
 
 
 def _parts(byte_counts: dict[str, int]) -> str:

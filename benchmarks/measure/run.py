@@ -19,12 +19,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lrmcodec.benchmarks.measure.asks import RANKS, RATIOS, asks
+from lrmcodec.benchmarks.measure.asks import Plan
 from lrmcodec.benchmarks.measure.rows import Row, read_rows, to_line, write_rows
 from lrmcodec.benchmarks.measure.sets import Source, files
 from lrmcodec.benchmarks.measure.worker import Work
-from lrmcodec.benchmarks.peers import PEERS
-from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack
 from lrmcodec.formats.errors import OutputError, TargetError
 
 ROWS, FILES = "rows.tsv", "files"
@@ -34,42 +32,6 @@ STALL_SECONDS = 1800.0
 
 Report = Callable[[float, str], None]
 Failure = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure: packs, peers and encodings, on which device, with how many clips at a time."""
-
-    packs: tuple[str, ...] = (DEFAULT_PACK,)
-    peers: tuple[str, ...] = tuple(PEERS)
-    ranks: tuple[int, ...] = RANKS
-    ratios: tuple[float, ...] = RATIOS
-    device: str = "auto"
-    jobs: int = 1
-
-    def check(self) -> None:
-        """Refuse what cannot be measured before anything is.
-
-        Raises
-        ------
-        TargetError, PackError
-            On unknown peers, packs, ranks below 0 or ratios that are not positive.
-        """
-        unknown = [name for name in self.peers if name not in PEERS]
-        if unknown:
-            raise TargetError(f"there is no peer '{unknown[0]}'.", f"Known are {', '.join(PEERS)}.")
-        if min(self.ranks, default=0) < 0 or min(self.ratios, default=1) <= 0:
-            raise TargetError("ranks must be 0 or more and ratios above 0.", "Correct --ranks or --ratios.")
-        for pack in self.packs:
-            find_pack(pack)
-
-    def used_device(self) -> str:
-        """'cpu' or 'cuda': networks run on a GPU where there is one, decoders without weights never do."""
-        if self.device == "cpu" or not any(find_pack(pack).weight_bytes for pack in self.packs):
-            return "cpu"
-        import torch
-
-        return "cuda" if self.device == "cuda" or torch.cuda.is_available() else "cpu"
 
 
 def bench(clips: Sequence[str | Path | Source], *, output: str | Path, plan: Plan | None = None,
@@ -202,8 +164,8 @@ class _Run:
 
     def _work(self, source: Source) -> Work:
         done = [(row.clip_id, row.codec, row.setting) for row in self.rows if row.clip == source.name]
-        return Work(source, list(self.plan.packs), list(self.plan.peers), asks(self.plan.ranks, self.plan.ratios),
-                    self.device, str(self.folder / FILES), done)
+        return Work(source, list(self.plan.packs), list(self.plan.peers), self.plan.asked, self.device,
+                    str(self.folder / FILES), done, self.plan.one_fit)
 
     def _take_lines(self, process: subprocess.Popen[str], clip: str) -> bool:
         """Write rows down; True when the worker had to be stopped."""
@@ -233,12 +195,12 @@ class _Run:
         if "failed" in message:
             self.failed(clip, str(message["failed"]))
             return
-        row = Row(**message["row"])  # type: ignore[arg-type]
+        row = Row.from_dict(message["row"])  # type: ignore[arg-type]
         self.rows.append(row)
         with (self.folder / ROWS).open("a", encoding="utf-8") as stream:
             stream.write(to_line(row))
         self.parts_done[clip] = fraction
-        self.progress(sum(self.parts_done.values()) / self.clip_count, f"{clip}: {row.codec}, {row.setting}")
+        self.progress(sum(self.parts_done.values()) / self.clip_count, f"{clip}: {row.codec}, {row.setting.words}")
 
     def _stop_all(self) -> None:
         with self.lock:

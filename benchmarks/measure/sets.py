@@ -15,13 +15,34 @@ from lrmcodec.formats.errors import ClipError
 SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".mpeg", ".mpg", ".gif", ".dcm", ".npy", ".npz"})
 """Kinds of files that are looked for in a folder."""
 
-DEMO_SEED = 4
-DEMO_SIZE = (112, 112)
+LUNG_SIZE = (112, 112)
+QUICK_HEART = "quick heart"
+"""Preset of the heart of the demonstration, which is no preset of the simulator."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a clip comes from: a file or folder of pictures at `path`, or the simulator with `preset` and `seed`."""
+    """Where a clip comes from: a file or folder of pictures at `path`, or the simulator with `preset` and `seed`.
+
+    Attributes
+    ----------
+    name : str
+    path : str or None
+    preset, seed
+        Of the simulator.
+    size : tuple of int or None
+        Height and width to bring it to.
+    gray : bool
+        Take the luma of colored frames.
+    labels : Labels or None
+        Those of a file; simulated clips bring their own.
+    group : str
+        Kind of clips that it belongs to, where a run has several.
+    frame_limit : int or None
+        Only so many frames of its beginning; simulated clips are made as long.
+    cache : str
+        Folder that keeps simulated clips.
+    """
 
     name: str
     path: str | None = None
@@ -30,6 +51,9 @@ class Source:
     size: tuple[int, int] | None = None
     gray: bool = False
     labels: Labels | None = None
+    group: str = ""
+    frame_limit: int | None = None
+    cache: str = ""
 
     @property
     def source_bytes(self) -> int | None:
@@ -37,7 +61,12 @@ class Source:
         file = Path(self.path) if self.path is not None else None
         return file.stat().st_size if file is not None and file.is_file() else None
 
-    def load(self) -> tuple[Clip, Labels | None]:
+    @property
+    def needs_torch(self) -> bool:
+        """Whether loading it imports torch, and with it much memory."""
+        return self.path is None and self.preset != QUICK_HEART
+
+    def load(self) -> Labelled:
         """The clip, and its labels: given ones, or the simulator's truth.
 
         Raises
@@ -45,11 +74,13 @@ class Source:
         ClipError
             When it cannot be read.
         """
-        if self.path is None:
-            return _simulate(self.preset, self.seed, self.size)
-        from lrmcodec.formats.video import read_clip
+        if self.path is None and self.cache:
+            from lrmcodec.benchmarks.measure.kept_clips import kept
 
-        return read_clip(self.path, gray=self.gray, size=self.size), self.labels
+            height, width = self.size or (0, 0)
+            return kept(Path(self.cache), f"{self.preset}_{self.seed}_{self.frame_limit or 0}_{height}x{width}",
+                        lambda: _simulate(self))
+        return _simulate(self) if self.path is None else (_read(self.path, self), self.labels)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the process that measures."""
@@ -58,29 +89,43 @@ class Source:
     @staticmethod
     def from_json(values: dict[str, Any]) -> Source:
         """Undo `to_json`."""
-        labels = values.pop("labels")
-        size = values.pop("size")
-        return Source(**values, size=None if size is None else (size[0], size[1]), labels=_labels(labels))
+        labels, size = values.pop("labels"), values.pop("size")
+        return Source(**values, size=None if size is None else (size[0], size[1]),
+                      labels=None if labels is None else Labels.from_json(labels))
 
 
-def _labels(values: dict[str, Any] | None) -> Labels | None:
-    if values is None:
-        return None
-    return Labels(tuple(values["ed_frames"]), tuple(values["es_frames"]), values["heart_rate_bpm"],
-                  values["every_beat"])
+Labelled = tuple[Clip, Labels | None]
 
 
-def _simulate(preset: str, seed: int, size: tuple[int, int] | None) -> tuple[Clip, Labels | None]:
+def _read(path: str, source: Source) -> Clip:
+    from lrmcodec.formats.video import read_clip
+
+    clip = read_clip(path, gray=source.gray, size=source.size)
+    limit = source.frame_limit
+    return clip if limit is None else Clip(clip.frames[:limit], clip.times_s[:limit], clip.metadata)
+
+
+def _simulate(source: Source) -> Labelled:
+    if source.preset == QUICK_HEART:
+        return _quick_heart(source.size)
     from lrmcodec.simulate import simulate
 
     try:
-        made = simulate(preset, seed, size=size)
+        made = simulate(source.preset, source.seed, size=source.size, frame_count=source.frame_limit)
     except ValueError as error:
         raise ClipError(f"this clip cannot be simulated: {error}") from error
     truth = made.truth
-    is_heart = bool(truth.ed_frames or truth.es_frames)
-    labels = Labels(tuple(truth.ed_frames), tuple(truth.es_frames), truth.heart_rate_bpm) if is_heart else None
-    return made.clip, labels
+    labels = Labels(tuple(truth.ed_frames), tuple(truth.es_frames), truth.heart_rate_bpm, True, truth.rhythm or "",
+                    tuple(truth.lv_area_cm2 or ()))
+    return made.clip, labels if labels.ed_frames or labels.es_frames else None
+
+
+def _quick_heart(size: tuple[int, int] | None) -> Labelled:
+    from lrmcodec.simulate.heart.phantom import demonstration_heart
+
+    made = demonstration_heart() if size is None else demonstration_heart(size)
+    return made.clip, Labels(tuple(made.ed_frames.tolist()), tuple(made.es_frames.tolist()), rhythm="sinus",
+                             area=tuple(made.cavity_volume.tolist()))
 
 
 def files(arguments: Sequence[str]) -> list[Source]:
@@ -129,11 +174,10 @@ def _told_apart(sources: Iterable[Source]) -> list[Source]:
 
 
 def demo() -> list[Source]:
-    """The bundled lung clip and a simulated heart, both at the size of EchoNet-Dynamic."""
+    """The bundled lung clip, reduced, and the simulated heart of `lrmcodec demo`."""
     from lrmcodec.samples import lung_clip_path
 
-    return [Source("lung", str(lung_clip_path()), size=DEMO_SIZE),
-            Source("heart", preset="echonet_like", seed=DEMO_SEED, size=DEMO_SIZE)]
+    return [Source("lung", str(lung_clip_path()), size=LUNG_SIZE), Source("heart", preset=QUICK_HEART)]
 
 
 def simulated(count: int, seed: int, preset: str = "echonet_like") -> list[Source]:

@@ -24,21 +24,18 @@ from typing import Any
 
 from lrmcodec import metrics
 from lrmcodec.benchmarks.measure import ours
-from lrmcodec.benchmarks.measure.asks import Ask
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.memory import peak_mib, reset_peak
 from lrmcodec.benchmarks.measure.quality import qualities
 from lrmcodec.benchmarks.measure.rows import OURS, Row
 from lrmcodec.benchmarks.measure.sets import Source
-from lrmcodec.benchmarks.peers import PEERS, Job
+from lrmcodec.benchmarks.peers import KNOWN, Job
 from lrmcodec.benchmarks.peers.coder import EncoderMissingError
+from lrmcodec.benchmarks.setting import ALL, Setting
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError, TargetError
 from lrmcodec.formats.video import write_clip
 from lrmcodec.provenance import hardware, versions
-
-ALL = "all"
-"""Setting of the one row that a peer leaves which is not available."""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -51,21 +48,24 @@ class Work:
     ----------
     source : Source
     packs, peers : list of str
-    asks : list of Ask
+    asks : list of Setting
     device : str
     files : str
         Folder for the .lrm files that are kept: those of the best rank at given ratios.
     done : list
         (clip_id, codec, setting) of rows that are there already.
+    one_fit : bool
+        See `asks.Plan`.
     """
 
     source: Source
     packs: list[str]
     peers: list[str]
-    asks: list[Ask]
+    asks: list[Setting]
     device: str
     files: str
-    done: list[tuple[str, str, str]]
+    done: list[tuple[str, str, Setting]]
+    one_fit: bool = False
 
     def to_json(self) -> str:
         """Text for the process's stdin."""
@@ -75,8 +75,8 @@ class Work:
     def from_json(text: str) -> Work:
         """Undo `to_json`."""
         values = json.loads(text)
-        return Work(Source.from_json(values.pop("source")), asks=[Ask(**ask) for ask in values.pop("asks")],
-                    done=[(a, b, c) for a, b, c in values.pop("done")], **values)
+        return Work(Source.from_json(values.pop("source")), asks=[Setting(**ask) for ask in values.pop("asks")],
+                    done=[(a, b, Setting(**c)) for a, b, c in values.pop("done")], **values)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Subject:
     source_bytes: int | None
     facts: dict[str, Any]
 
-    def row(self, codec: str, setting: str, **cells: Any) -> Row:
+    def row(self, codec: str, setting: Setting, **cells: Any) -> Row:
         """Row with the ratios that follow from its size and rank."""
         size, rank = cells.get("size_bytes"), cells.get("rank")
         if size is not None:
@@ -109,11 +109,11 @@ def clip_id(clip: Clip) -> str:
 
 def load(work: Work) -> Subject:
     """Read or simulate the clip; raises LrmError when that fails."""
-    clip, labels = _load_apart(work.source) if work.source.path is None else work.source.load()
+    clip, labels = _load_apart(work.source) if work.source.needs_torch else work.source.load()
     height, width = clip.frames.shape[1:]
     facts = {"clip": work.source.name, "clip_id": clip_id(clip), "frames": len(clip.frames), "height": height,
-             "width": width, "fps": clip.fps, "raw_bytes": int(clip.frames.size), "versions": versions(),
-             "hardware": hardware(work.device)}
+             "width": width, "fps": clip.fps, "raw_bytes": int(clip.frames.size), "group": work.source.group,
+             "versions": versions(), "hardware": hardware(work.device)}
     return Subject(clip, labels, work.source.source_bytes, facts)
 
 
@@ -127,9 +127,9 @@ def run(work: Work, emit: Emit) -> None:
     """Measure everything that is not done yet; a setting that fails does not stop the others."""
     subject = load(work)
     done = {(codec, setting) for known, codec, setting in work.done if known == subject.facts["clip_id"]}
-    peers = {name: PEERS[name](subject.clip) for name in work.peers if (name, ALL) not in done}
+    peers = {name: KNOWN[name](subject.clip) for name in work.peers if (name, ALL) not in done}
     peers = {name: [job for job in jobs if (name, job.setting) not in done] for name, jobs in peers.items()}
-    packs = {pack: [ask for ask in work.asks if (OURS + _pack_name(pack), ask.setting) not in done]
+    packs = {pack: [ask for ask in work.asks if (OURS + _pack_name(pack), ask) not in done]
              for pack in work.packs}
     emit({"expect": sum(map(len, peers.values())) + sum(map(len, packs.values())),
           "clip_id": subject.facts["clip_id"]})
@@ -139,10 +139,11 @@ def run(work: Work, emit: Emit) -> None:
         _run_peer(subject, name, jobs, emit)
 
 
-def _run_pack(subject: Subject, work: Work, pack: str, asks: list[Ask], emit: Emit) -> None:
+def _run_pack(subject: Subject, work: Work, pack: str, asks: list[Setting], emit: Emit) -> None:
     if not asks:
         return
     codec = OURS + _pack_name(pack)
+    encode = ours.encoder(subject.clip, pack, work.device, work.asks, work.one_fit)
     with tempfile.TemporaryDirectory() as name:
         clip_path = Path(name) / "clip.npz"
         write_clip(subject.clip, clip_path)
@@ -150,26 +151,21 @@ def _run_pack(subject: Subject, work: Work, pack: str, asks: list[Ask], emit: Em
             for ask in asks:
                 path = kept_file(Path(work.files), subject.facts["clip"], pack, ask) if _is_kept(ask) else (
                     Path(name) / "file.lrm")
-                with _guarded(emit, codec, ask.setting):
-                    emit({"row": asdict(_our_row(subject, codec, work.device, pack, ask, path, decoder))})
-
-
-def _our_row(subject: Subject, codec: str, device: str, pack: str, ask: Ask, path: Path,
-             decoder: ours.Probe) -> Row:
-    try:
-        cells = ours.measure_file(subject.clip, ask, pack, device, path, decoder, subject.labels)
-    except TargetError as error:
-        return subject.row(codec, ask.setting, rank=ask.rank, note=str(error))
-    return subject.row(codec, ask.setting, **cells)
+                with _guarded(emit, codec, ask):
+                    try:
+                        cells = ours.measure_file(encode, ask, path, decoder, subject.labels, pack, work.device)
+                    except TargetError as error:
+                        cells = {"rank": ask.asked_rank, "note": str(error)}
+                    emit({"row": subject.row(codec, ask, **cells).as_dict()})
 
 
 def _run_peer(subject: Subject, name: str, jobs: list[Job], emit: Emit) -> None:
     for job in jobs:
         with _guarded(emit, name, job.setting):
             try:
-                emit({"row": asdict(_peer_row(subject, name, job))})
+                emit({"row": _peer_row(subject, name, job).as_dict()})
             except EncoderMissingError as error:
-                emit({"row": asdict(subject.row(name, ALL, note=error.what))})
+                emit({"row": subject.row(name, ALL, note=error.what).as_dict()})
                 return
 
 
@@ -177,29 +173,30 @@ def _peer_row(subject: Subject, name: str, job: Job) -> Row:
     reset_peak()
     coded = job.run()
     peak = peak_mib()
-    return subject.row(
-        name, job.setting, rank=job.rank, size_bytes=float(coded.size_bytes), encode_seconds=coded.encode_seconds,
-        decode_fps=len(coded.frames) / max(coded.decode_seconds, 1e-9), encode_peak_mib=peak,
-        **qualities(subject.clip.frames, coded.frames))
+    cells: dict[str, Any] = {} if not coded.size_bytes else {
+        "size_bytes": float(coded.size_bytes), "encode_seconds": coded.encode_seconds, "encode_peak_mib": peak,
+        "decode_fps": len(coded.frames) / max(coded.decode_seconds, 1e-9)}
+    return subject.row(name, job.setting, rank=job.setting.asked_rank, **cells,
+                       **qualities(subject.clip.frames, coded.frames))
 
 
 @contextmanager
-def _guarded(emit: Emit, codec: str, setting: str) -> Iterator[None]:
+def _guarded(emit: Emit, codec: str, setting: Setting) -> Iterator[None]:
     """Turn any error inside the block into a line that says what failed."""
     try:
         yield
     except Exception as error:
         traceback.print_exc()
-        emit({"failed": f"{codec}, {setting}: {type(error).__name__}: {error}"})
+        emit({"failed": f"{codec}, {setting.words}: {type(error).__name__}: {error}"})
 
 
-def _is_kept(ask: Ask) -> bool:
-    return ask.rank is None
+def _is_kept(ask: Setting) -> bool:
+    return ask.is_ratio_at_best_rank and not ask.without
 
 
-def kept_file(folder: Path, clip: str, pack: str, ask: Ask) -> Path:
+def kept_file(folder: Path, clip: str, pack: str, ask: Setting) -> Path:
     """Name of a .lrm file that stays beside the rows."""
-    return folder / f"{clip}.{_pack_name(pack)}.{ask.setting.replace(' ', '-')}.lrm"
+    return folder / f"{clip}.{_pack_name(pack)}.{ask.words.replace(' ', '-')}.lrm"
 
 
 def _pack_name(pack: str) -> str:

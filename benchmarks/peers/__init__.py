@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from lrmcodec.benchmarks.peers import envelope, floor, lossless, stills
 from lrmcodec.benchmarks.peers.coder import Job
+from lrmcodec.benchmarks.peers.mean_picture import mean_picture
 from lrmcodec.formats.clip import Clip
 
 PEERS: dict[str, Callable[[Clip], list[Job]]] = {
@@ -22,6 +23,10 @@ PEERS: dict[str, Callable[[Clip], list[Job]]] = {
     "x265-lossless": lossless.x265,
     "lowrank-av1": floor.low_rank_av1,
 }
-"""Peers by the name that rows carry."""
+"""Peers by the name that rows carry, those of a usual run."""
 
-__all__ = ["PEERS", "Job"]
+MEAN_PICTURE = "mean picture"
+KNOWN = {**PEERS, MEAN_PICTURE: mean_picture}
+"""All that can be asked for by name."""
+
+__all__ = ["KNOWN", "MEAN_PICTURE", "PEERS", "Job"]

@@ -14,6 +14,7 @@ import numpy as np
 from av.codec.codec import UnknownCodecError
 from numpy.typing import NDArray
 
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.formats.errors import LrmError
 from lrmcodec.formats.priority import kept_priority
 
@@ -37,7 +38,8 @@ class Coded:
     Attributes
     ----------
     size_bytes : float
-        All packets and out-of-band headers; a fraction where a cost is computed and not coded.
+        All packets and out-of-band headers; a fraction where a cost is computed and not coded; 0 where nothing is
+        counted.
     frames : ndarray, (T, H, W) uint8
         What they decode to.
     encode_seconds, decode_seconds : float
@@ -52,11 +54,10 @@ class Coded:
 
 @dataclass(frozen=True)
 class Job:
-    """One setting of a peer; `run` codes and decodes the clip, `rank` is set where there is one."""
+    """One setting of a peer; `run` codes and decodes the clip."""
 
-    setting: str
+    setting: Setting
     run: Callable[[], Coded]
-    rank: int | None = None
 
 
 @dataclass(frozen=True)

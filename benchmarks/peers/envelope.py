@@ -7,7 +7,8 @@ size restored by cubic interpolation. The upper hull of these points, not the co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lrmcodec.benchmarks.peers.coder import Coded, Frames, Job, VideoCoder, code_video, without_sei
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.formats.clip import Clip
 
 # One key frame a clip, the slowest presets that finish in seconds. Gray frames go through FFmpeg's usual conversion to
@@ -28,35 +30,14 @@ VP9 = VideoCoder("libvpx-vp9", "vp9", "yuv420p",
                   "g": "9999"})
 
 MAX_CRF = 63  # of SVT-AV1
-FULL, MIDDLE, SMALL = (1, 1), (5, 7), (4, 7)  # 112, 80 and 64 pixels of 112
-
-
-@dataclass(frozen=True)
-class Point:
-    """Every `step`-th frame, sides reduced to the fraction `scale`, constant quality `crf`."""
-
-    step: int
-    crf: int
-    scale: tuple[int, int] = FULL
-
-    @staticmethod
-    def from_setting(setting: str) -> Point:
-        """Undo `setting`."""
-        *size, _, step, _, crf = setting.split()
-        scale = (int(size[1].split("/")[0]), int(size[1].split("/")[1])) if size else FULL
-        return Point(int(step), int(crf), scale)
-
-    @property
-    def setting(self) -> str:
-        """Name in rows."""
-        reduced = "" if self.scale == FULL else f"size {self.scale[0]}/{self.scale[1]} "
-        return f"{reduced}every {self.step} crf {self.crf}"
+MIDDLE, SMALL = "5/7", "4/7"  # 80 and 64 pixels of 112
 
 
 def _points(by_step: dict[int, Sequence[int]], small: dict[int, Sequence[int]],
-            middle: dict[int, Sequence[int]] | None = None) -> list[Point]:
-    grids = ((FULL, by_step), (MIDDLE, middle or {}), (SMALL, small))
-    return [Point(step, crf, scale) for scale, grid in grids for step, crfs in grid.items() for crf in crfs]
+            middle: dict[int, Sequence[int]] | None = None) -> list[Setting]:
+    grids = (("", by_step), (MIDDLE, middle or {}), (SMALL, small))
+    return [Setting("crf", crf, every=step, scale=scale)
+            for scale, grid in grids for step, crfs in grid.items() for crf in crfs]
 
 
 AV1_POINTS = _points({1: (20, 26, 32, 40, 50, 58, 63), 2: (40, 50, 58), 4: (50, 58, 63), 8: (58, 63), 16: (58, 63)},
@@ -67,10 +48,10 @@ VP9_POINTS = _points({1: (24, 36, 50, 58, 63), 2: (50, 58, 63), 4: (50, 58, 63),
                      {4: (58,), 8: (50, 58), 16: (50, 63)})
 
 
-def _jobs(coder: VideoCoder, points: Sequence[Point], clip: Clip) -> list[Job]:
+def _jobs(coder: VideoCoder, points: Sequence[Setting], clip: Clip) -> list[Job]:
     """Jobs of a codec's points; a step that leaves one frame of several is left out."""
-    return [Job(point.setting, partial(code_point, clip.frames, coder, point, clip.fps))
-            for point in points if point.step < max(len(clip.frames), 2)]
+    return [Job(point, partial(code_point, clip.frames, coder, point, clip.fps))
+            for point in points if (point.every or 1) < max(len(clip.frames), 2)]
 
 
 def av1(clip: Clip) -> list[Job]:
@@ -93,33 +74,35 @@ def vp9(clip: Clip) -> list[Job]:
     return _jobs(VP9, VP9_POINTS, clip)
 
 
-def code_point(frames: Frames, coder: VideoCoder, point: Point, fps: float) -> Coded:
+def code_point(frames: Frames, coder: VideoCoder, point: Setting, fps: float) -> Coded:
     """Code what the point keeps of frames (T, H, W) and restore all of them."""
-    kept = frames[::point.step]
-    coded = code_video(_resized(kept, point.scale), coder, max(fps / point.step, 1.0), crf=str(point.crf))
+    step = point.every or 1
+    coded = code_video(_resized(frames[::step], point.scale), coder, max(fps / step, 1.0),
+                       crf=f"{point.target_value:.0f}")
     restored = _restored(coded.frames, (frames.shape[1], frames.shape[2]))
-    return replace(coded, frames=blend(restored, point.step, len(frames)))
+    return replace(coded, frames=blend(restored, step, len(frames)))
 
 
-def code_within(frames: Frames, coder: VideoCoder, point: Point, fps: float,
-                size_bytes: float) -> tuple[Point, Coded] | None:
+def code_within(frames: Frames, coder: VideoCoder, point: Setting, fps: float,
+                size_bytes: float) -> tuple[Setting, Coded] | None:
     """The finest whole crf at a point's step and scale that stays within a size; None when none does."""
     best, low, high = None, 1, MAX_CRF
     while low <= high:
-        tried = replace(point, crf=(low + high) // 2)
+        crf = (low + high) // 2
+        tried = replace(point, target_value=float(crf))
         coded = code_point(frames, coder, tried, fps)
         if coded.size_bytes <= size_bytes:
-            best, high = (tried, coded), tried.crf - 1
+            best, high = (tried, coded), crf - 1
         else:
-            low = tried.crf + 1
+            low = crf + 1
     return best
 
 
-def _resized(frames: Frames, scale: tuple[int, int]) -> Frames:
+def _resized(frames: Frames, scale: str) -> Frames:
     """Frames reduced by cubic interpolation with its kernel widened, to even sides."""
-    if scale == FULL:
+    if not scale:
         return frames
-    height, width = (max(2 * round(side * scale[0] / scale[1] / 2), 2) for side in frames.shape[1:])
+    height, width = (max(2 * round(side * Fraction(scale) / 2), 2) for side in frames.shape[1:])
     return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
                      for frame in frames])
 

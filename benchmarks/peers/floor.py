@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.benchmarks.peers.coder import Coded, Frames, Job, VideoCoder, code_video
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.formats.clip import Clip
 
 STILL = VideoCoder("libsvtav1", "libdav1d", "yuv420p", {"preset": "2", "svtav1-params": "avif=1"})
@@ -39,7 +40,7 @@ Array = NDArray[np.float32]
 def low_rank_av1(clip: Clip) -> list[Job]:
     """Jobs of all points whose rank the clip has; the decomposition is shared among them."""
     decompose = cache(partial(_decompose, clip.frames))
-    return [Job(f"rank {rank} crf {crf}", partial(_code, clip.frames, decompose, rank, crf), rank)
+    return [Job(Setting("crf", crf, rank), partial(_code, clip.frames, decompose, rank, crf))
             for rank, crf in POINTS if rank < len(clip.frames)]
 
 

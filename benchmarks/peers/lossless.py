@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from lrmcodec.benchmarks.peers.coder import Coded, Job, VideoCoder, code_video
+from lrmcodec.benchmarks.setting import LOSSLESS
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError
 
@@ -17,12 +18,12 @@ X265 = VideoCoder("libx265", "hevc", "gray", {"preset": "slow", "x265-params": "
 
 def ffv1(clip: Clip) -> list[Job]:
     """FFV1 version 3, range coder, large context."""
-    return [Job("lossless", partial(_code, clip, FFV1))]
+    return [Job(LOSSLESS, partial(_code, clip, FFV1))]
 
 
 def x265(clip: Clip) -> list[Job]:
     """HEVC by x265, preset slow, transform and quantization bypassed."""
-    return [Job("lossless", partial(_code, clip, X265))]
+    return [Job(LOSSLESS, partial(_code, clip, X265))]
 
 
 def _code(clip: Clip, coder: VideoCoder) -> Coded:

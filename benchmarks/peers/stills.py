@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, features
 
 from lrmcodec.benchmarks.peers.coder import Coded, EncoderMissingError, Frames, Job
+from lrmcodec.benchmarks.setting import LOSSLESS, Setting
 from lrmcodec.formats.clip import Clip
 
 JPEG_2000_RATIOS = (0, 4, 8, 16, 32, 64, 128)
@@ -21,13 +22,13 @@ JPEG_QUALITIES = (5, 10, 25, 50, 75, 90)
 
 def jpeg2000(clip: Clip) -> list[Job]:
     """JPEG 2000 codestreams, the 9/7 transform at given ratios or the reversible 5/3."""
-    return [Job(f"ratio {ratio}" if ratio else "lossless", partial(_jpeg2000, clip.frames, ratio))
+    return [Job(Setting("ratio", ratio) if ratio else LOSSLESS, partial(_jpeg2000, clip.frames, ratio))
             for ratio in JPEG_2000_RATIOS]
 
 
 def jpeg(clip: Clip) -> list[Job]:
     """Baseline JPEG with Huffman tables made for each frame."""
-    return [Job(f"quality {quality}", partial(_code, clip.frames, partial(_write_jpeg, quality=quality)))
+    return [Job(Setting("quality", quality), partial(_code, clip.frames, partial(_write_jpeg, quality=quality)))
             for quality in JPEG_QUALITIES]
 
 

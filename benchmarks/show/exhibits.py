@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import codec, metrics
-from lrmcodec.benchmarks.measure.asks import Ask
 from lrmcodec.benchmarks.measure.rows import OURS, Row
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.measure.worker import kept_file
 from lrmcodec.benchmarks.peers import envelope
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show.curves import by_clip, front
 from lrmcodec.cardiac.readout import Phase, read_phase
 from lrmcodec.formats.clip import Clip
@@ -55,7 +55,7 @@ def exhibits(sources: Sequence[Source], rows: Sequence[Row], files: Path, pack: 
     for source in sources:
         row = _shown_row([row for row in rows if row.clip == source.name and row.codec == OURS + Path(pack).name])
         if row is not None and len(found) < COUNT:
-            path = kept_file(files, source.name, pack, Ask(ratio=float(row.setting.split()[1])))
+            path = kept_file(files, source.name, pack, row.setting)
             if path.exists():
                 found.append(_exhibit(source, row, rows, path, pack))
     return found
@@ -63,7 +63,7 @@ def exhibits(sources: Sequence[Source], rows: Sequence[Row], files: Path, pack: 
 
 def _shown_row(rows: Sequence[Row]) -> Row | None:
     """Row of the best rank whose ratio is nearest to the one shown."""
-    asked = [row for row in rows if row.setting.startswith("ratio") and row.ratio is not None]
+    asked = [row for row in rows if row.setting.is_ratio_at_best_rank and row.ratio is not None]
     return min(asked, key=lambda row: abs(np.log((row.ratio or 1) / SHOWN_RATIO)), default=None)
 
 
@@ -72,7 +72,7 @@ def _exhibit(source: Source, row: Row, rows: Sequence[Row], path: Path, pack: st
     file = codec.open(path, pack=pack if "/" in pack else None)
     decoded = file.frames()
     middle = len(decoded) // 2
-    ours = Shown(decoded[middle], float(file.size_bytes), metrics.psnr_db(clip.frames, decoded), row.setting)
+    ours = Shown(decoded[middle], float(file.size_bytes), metrics.psnr_db(clip.frames, decoded), row.setting.words)
     return Exhibit(source.name, clip.frames[middle], ours, _peer(clip, rows, row, middle), file.coeffs[0],
                    file.times_s[:len(file.coeffs[0])], read_phase(file))
 
@@ -90,14 +90,14 @@ def _peer(clip: Clip, rows: Sequence[Row], ours: Row, middle: int) -> Shown | No
         if within is not None:
             tried, coded = within
             quality = metrics.psnr_db(clip.frames, coded.frames)
-            found.append(Shown(coded.frames[middle], coded.size_bytes, quality, tried.setting))
+            found.append(Shown(coded.frames[middle], coded.size_bytes, quality, tried.words))
     return max(found, key=lambda shown: shown.psnr_db, default=None)
 
 
-def _neighbors(measured: Sequence[Row], size_bytes: float) -> list[envelope.Point]:
+def _neighbors(measured: Sequence[Row], size_bytes: float) -> list[Setting]:
     """Points of the front just below and just above a size."""
     edge = {size for size, _ in front(measured, "psnr_db")}
     ordered = sorted((row for row in measured if row.size_bytes in edge), key=lambda row: row.size_bytes or 0)
     below = [row for row in ordered if (row.size_bytes or 0) <= size_bytes][-1:]
     above = [row for row in ordered if (row.size_bytes or 0) > size_bytes][:1]
-    return list(dict.fromkeys(envelope.Point.from_setting(row.setting) for row in below + above))
+    return list(dict.fromkeys(row.setting for row in below + above))

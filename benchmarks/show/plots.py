@@ -10,9 +10,17 @@ import numpy as np
 from PIL import Image
 
 from lrmcodec.benchmarks.measure.rows import Row
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show.curves import Metric, codecs, mean_curve
 from lrmcodec.benchmarks.show.exhibits import Exhibit
-from lrmcodec.benchmarks.show.summary import STILLS, event_share, matched_error, name_of, rank_and_quality, settings
+from lrmcodec.benchmarks.show.summary import (
+    STILLS,
+    best_rank_settings,
+    event_share,
+    matched_error,
+    name_of,
+    rank_groups,
+)
 from lrmcodec.formats.errors import LrmError
 
 if TYPE_CHECKING:
@@ -112,7 +120,7 @@ def draw_curves(panel: Axes, rows: Sequence[Row], metric: Metric) -> None:
         if np.isfinite(means).any():
             panel.plot(RATIOS, means, label=name_of(name), **_style(name, ours))
     for name in ours:
-        points = [_mean_point(rows, name, setting, metric) for setting in settings(rows, name)]
+        points = [_mean_point(rows, name, setting, metric) for setting in best_rank_settings(rows, name)]
         panel.plot(*np.array(points).reshape(-1, 2).T, "o", color=_style(name, ours)["color"], markersize=5, zorder=4)
     panel.set_xscale("log")
     panel.set_xlabel("ratio: one byte a pixel over all bytes")
@@ -128,7 +136,7 @@ def _round_ticks(axis: Axis) -> None:
     axis.set_ticks([], minor=True)
 
 
-def _mean_point(rows: Sequence[Row], codec: str, setting: str, metric: Metric) -> tuple[float, float]:
+def _mean_point(rows: Sequence[Row], codec: str, setting: Setting, metric: Metric) -> tuple[float, float]:
     group = [row for row in rows if row.codec == codec and row.setting == setting and row.ratio is not None]
     ratios, values = [row.ratio or 0 for row in group], [getattr(row, metric) for row in group]
     return (float(np.mean(ratios)), float(np.mean(values))) if group else (float("nan"), float("nan"))
@@ -177,10 +185,10 @@ def phase_errors(rows: Sequence[Row], codec: str) -> Figure:
 def _by_quality(rows: Sequence[Row], codec: str) -> dict[float, dict[int, list[Row]]]:
     """Rows of the rank grid by quality, finest first, and rank."""
     groups: dict[float, dict[int, list[Row]]] = {}
-    for row in rows:
-        if row.codec == codec and "quality" in row.setting and row.size_bytes is not None:
-            rank, quality = rank_and_quality(row)
-            groups.setdefault(-quality, {}).setdefault(rank, []).append(row)
+    for group in rank_groups(rows, codec):
+        setting, measured = group[0].setting, [row for row in group if row.size_bytes is not None]
+        if measured:
+            groups.setdefault(setting.target_value or 0, {})[setting.asked_rank or 0] = measured
     return dict(sorted(groups.items(), reverse=True))
 
 
@@ -222,9 +230,10 @@ def _rank_panel(panel: Axes, ranks: Sequence[int], label: str) -> None:
 
 def parts(rows: Sequence[Row], codec: str) -> Figure:
     """Where the bytes go at the ratios asked for, means over clips, in percent."""
-    names = [setting for setting in settings(rows, codec)
-             if any(row.codec == codec and row.setting == setting and row.parts for row in rows)]
-    shares = [_mean_parts([row for row in rows if row.codec == codec and row.setting == name]) for name in names]
+    groups = {setting.words: [row for row in rows if (row.codec, row.setting) == (codec, setting) and row.parts]
+              for setting in best_rank_settings(rows, codec)}
+    names = [name for name, group in groups.items() if group]
+    shares = [_mean_parts(groups[name]) for name in names]
     figure, (panel,) = _figure(1, 10, 0.9 + 0.35 * len(names))
     left = np.zeros(len(names))
     for part in dict.fromkeys(part for share in shares for part in share):
@@ -244,9 +253,8 @@ def _mean_parts(rows: Sequence[Row]) -> dict[str, float]:
     total: dict[str, float] = {}
     measured = [row for row in rows if row.parts and row.size_bytes]
     for row in measured:
-        for item in row.parts.split():
-            name, _, count = item.partition("=")
-            total[name] = total.get(name, 0.0) + 100 * int(count) / (row.size_bytes or 1) / len(measured)
+        for name, count in row.part_bytes.items():
+            total[name] = total.get(name, 0.0) + 100 * count / (row.size_bytes or 1) / len(measured)
     return total
 
 

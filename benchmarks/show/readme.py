@@ -15,6 +15,7 @@ from textwrap import fill
 
 from lrmcodec.benchmarks.measure.rows import OURS, Row, read_rows
 from lrmcodec.benchmarks.measure.run import ROWS
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show import plots
 from lrmcodec.benchmarks.show.summary import at_equal_bytes, bd_table, facts, phase_table
 from lrmcodec.formats.atomic import write_atomic
@@ -30,7 +31,8 @@ SETS = {
 TITLES = ("Hearts (EchoNet-Dynamic)", "Lungs", "Simulated hearts")
 OURS_SHOWN = f"{OURS}spatial"
 WIDTH = 120
-SHOWN = tuple(f"ratio {ratio}" for ratio in (100, 300, 1000, 3000))
+SHOWN = tuple(Setting("ratio", ratio) for ratio in (100, 300, 1000, 3000))
+READOUT_SHOWN = Setting("ratio", 1000)
 PEERS = ("lowrank-av1", "av1", "x265", "vp9")
 ANCHOR = "av1"
 INTRO = (
@@ -69,10 +71,10 @@ def _sentence(rows: Sequence[Row]) -> str:
     rates = {line[0]: line[1:] for line in bd_table(rows, ANCHOR).rows}
     psnr, ssim = rates["lrmcodec"]
     text = f"Bytes against AV1 at equal PSNR {psnr}, at equal SSIM3D {ssim} (BD-rate)."
-    asked = [line for line in phase_table(rows, OURS_SHOWN).rows if line[0].startswith("ratio")]
+    asked = [row for row in rows if row.setting == READOUT_SHOWN]
     return text + "".join(f" Cardiac readout at {line[0]}: ED {line[1]} (missed / false {line[2]}), ES {line[3]} "
                           f"({line[4]}); the small network that finds the ventricle was trained on other hearts of the "
-                          "same simulator." for line in asked if line[0] == "ratio 1000")
+                          "same simulator." for line in phase_table(asked, OURS_SHOWN).rows)
 
 
 def picture(root: Path) -> bytes:

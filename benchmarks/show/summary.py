@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lrmcodec.benchmarks.measure.rows import OURS, Row
+from lrmcodec.benchmarks.setting import LOSSLESS, Setting
 from lrmcodec.benchmarks.show.curves import Metric, at_bytes, bd_rates, by_clip, codecs, front
+from lrmcodec.benchmarks.table import MISSING, Table
 from lrmcodec.formats.atomic import write_atomic
 
 NAMES = {"av1": "AV1", "x265": "x265", "x264": "x264", "vp9": "VP9", "jpeg2000": "JPEG 2000", "jpeg": "JPEG",
          "ffv1": "FFV1", "x265-lossless": "x265 lossless", "lowrank-av1": "low rank + AV1 still"}
 """Peers as people call them."""
 
-MISSING = "-"
 SUMMARY = "summary.md"
 ANCHOR = "av1"
 STILLS = ("jpeg", "jpeg2000")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A heading, the names of the columns, and cells as text."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-    def markdown(self) -> str:
-        """The table without its heading."""
-        lines = [self.head, ("---",) * len(self.head), *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def name_of(codec: str) -> str:
@@ -41,16 +27,16 @@ def name_of(codec: str) -> str:
     return NAMES.get(codec, codec.removeprefix(OURS) if codec != f"{OURS}spatial" else "lrmcodec")
 
 
-def settings(rows: Sequence[Row], codec: str) -> list[str]:
-    """Settings of our codec at its best rank, in the order of the rows."""
+def best_rank_settings(rows: Sequence[Row], codec: str) -> list[Setting]:
+    """Ratios asked of our codec at its best rank, in the order of the rows."""
     return list(dict.fromkeys(row.setting for row in rows
-                              if row.codec == codec and row.setting.startswith("ratio")))
+                              if row.codec == codec and row.setting.is_ratio_at_best_rank))
 
 
 def at_equal_bytes(rows: Sequence[Row], codec: str, peers: Sequence[str]) -> Table:
     """Means over clips at every ratio asked for: our files, and the peers' fronts at the bytes of each file."""
     lines = []
-    for setting in settings(rows, codec):
+    for setting in best_rank_settings(rows, codec):
         mine = [row for row in rows if row.codec == codec and row.setting == setting and row.size_bytes is not None]
         if mine:
             cells = [_quality([(row.psnr_db, row.ssim3d) for row in mine])]
@@ -104,27 +90,22 @@ def rank_table(rows: Sequence[Row], codec: str) -> Table:
 def phase_table(rows: Sequence[Row], codec: str) -> Table:
     """Cardiac readout of every setting with labels: best ranks at the ratios asked for, then the rank grid."""
     labelled = [row for row in rows if row.codec == codec and row.ed_events is not None]
-    best = [[row for row in labelled if row.setting == setting] for setting in settings(labelled, codec)]
-    lines = [(group[0].setting, *phase_cells(group)) for group in best + rank_groups(labelled, codec)]
+    best = [[row for row in labelled if row.setting == setting] for setting in best_rank_settings(labelled, codec)]
+    lines = [(group[0].setting.words, *phase_cells(group)) for group in best + rank_groups(labelled, codec)]
     head = ("setting", "ED error", "ED missed / false", "ES error", "ES missed / false", "rate error")
     return Table(f"Cardiac readout: {name_of(codec)}", head, lines)
 
 
 def rank_groups(rows: Sequence[Row], codec: str) -> list[list[Row]]:
     """Rows of the rank grid, one list a setting over all clips, by rank and from fine to coarse."""
-    ranked = sorted((row for row in rows if row.codec == codec and "quality" in row.setting), key=rank_and_quality)
+    ranked = sorted((row for row in rows if row.codec == codec and row.setting.is_quality_at_rank),
+                    key=lambda row: (row.setting.asked_rank, -(row.setting.target_value or 0)))
     return [[row for row in ranked if row.setting == setting]
             for setting in dict.fromkeys(row.setting for row in ranked)]
 
 
-def rank_and_quality(row: Row) -> tuple[int, float]:
-    """Rank and falling quality of a row of the rank grid, 'rank R quality Q'."""
-    _, rank, _, quality = row.setting.split()
-    return int(rank), -float(quality)
-
-
 def _rank_cells(group: Sequence[Row]) -> tuple[str, ...]:
-    _, rank, _, quality = group[0].setting.split()
+    rank, quality = str(group[0].setting.asked_rank), f"{group[0].setting.target_value:g}"
     measured = [row for row in group if row.size_bytes is not None]
     if not measured:
         return (rank, quality, *(MISSING,) * 4, group[0].note)
@@ -152,6 +133,17 @@ def matched_error(group: Sequence[Row], event: str, unit: str) -> float | None:
     """Mean absolute error over all matched events of several clips, 'ed' or 'es', in 'frames' or 'ms'."""
     pairs = [(getattr(row, f"{event}_error_{unit}"), getattr(row, f"{event}_events") - getattr(row, f"{event}_misses"))
              for row in group if getattr(row, f"{event}_error_{unit}") is not None]
+    return _weighted_mean(pairs)
+
+
+def matched_bias(group: Sequence[Row], event: str) -> float | None:
+    """Mean of found minus labelled over all matched events of several clips, in milliseconds."""
+    pairs = [(1000 * bias / row.fps, getattr(row, f"{event}_events") - getattr(row, f"{event}_misses"))
+             for row in group if (bias := getattr(row, f"{event}_bias_frames")) is not None]
+    return _weighted_mean(pairs)
+
+
+def _weighted_mean(pairs: Sequence[tuple[float, int]]) -> float | None:
     count = sum(weight for _, weight in pairs)
     return sum(value * weight for value, weight in pairs) / count if count else None
 
@@ -172,7 +164,7 @@ def lossless_table(rows: Sequence[Row]) -> Table:
     """Lossless peers: bytes and ratio, means over clips."""
     lines: list[tuple[str, ...]] = []
     for codec in codecs(rows):
-        group = [row for row in rows if row.codec == codec and row.setting == "lossless" and row.size_bytes]
+        group = [row for row in rows if row.codec == codec and row.setting == LOSSLESS and row.size_bytes]
         if group:
             lines.append((name_of(codec), _number(_mean(row.size_bytes for row in group)),
                           _times(_mean(row.ratio for row in group))))
@@ -250,7 +242,7 @@ def ours_of(rows: Sequence[Row]) -> list[str]:
 
 def peers_of(rows: Sequence[Row]) -> list[str]:
     """Peers that reach high ratios, the floor first: stills, a file a frame, do not."""
-    lossy = {row.codec for row in rows if row.psnr_db is not None and row.setting != "lossless"}
+    lossy = {row.codec for row in rows if row.psnr_db is not None and row.setting != LOSSLESS}
     names = [name for name in codecs(rows) if name in lossy and name not in ours_of(rows) and name not in STILLS]
     return sorted(names, key=lambda name: name != "lowrank-av1")
 

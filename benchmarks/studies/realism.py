@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.signal import welch
 
+from lrmcodec.benchmarks.table import MISSING, Table
+from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.video import read_clip
 from lrmcodec.metrics import psnr_of_mse
+from lrmcodec.provenance import provenance
 from lrmcodec.simulate.simulator import simulate
 
 Array = NDArray[np.float64]
@@ -120,19 +123,19 @@ def histogram_distance(a: Array, b: Array) -> float:
     return float(np.abs(np.cumsum(a - b)).sum())
 
 
-def table(real: Sequence[Look], simulated: Sequence[Look]) -> str:
-    """Markdown: means over clips, real beside simulated."""
-    lines = [f"| figure | {len(real)} real | {len(simulated)} simulated | difference |", "|---|---|---|---|"]
+def comparison(real: Sequence[Look], simulated: Sequence[Look]) -> Table:
+    """Means over clips, real beside simulated."""
     groups = [[_figures(seen) for seen in group] for group in (real, simulated)]
-    lines += [_line(name, *(float(np.nanmean([figures[name] for figures in group])) for group in groups))
-              for name in groups[0][0]]
+    lines = [_line(name, *(float(np.nanmean([figures[name] for figures in group])) for group in groups))
+             for name in groups[0][0]]
     mean_real, mean_made = (np.mean([seen.histogram for seen in group], axis=0) for group in (real, simulated))
     lines += [_line(f"gray level, {percent} %", _percentile(mean_real, percent), _percentile(mean_made, percent))
               for percent in LEVELS]
     distance = histogram_distance(mean_real, mean_made)
     between = np.mean([histogram_distance(seen.histogram, mean_real) for seen in real])
-    lines.append(f"| histogram distance, gray levels | {between:.1f} (each to their mean) | - | {distance:.1f} |")
-    return "\n".join(lines)
+    lines.append(("histogram distance, gray levels", f"{between:.1f} (each to their mean)", MISSING, f"{distance:.1f}"))
+    return Table("Real and simulated", ("figure", f"{len(real)} real", f"{len(simulated)} simulated", "difference"),
+                 lines)
 
 
 def _figures(seen: Look) -> dict[str, float]:
@@ -146,8 +149,8 @@ def _figures(seen: Look) -> dict[str, float]:
                       for name, value in zip(AXES, seen.grain, strict=True)}
 
 
-def _line(name: str, real: float, simulated: float) -> str:
-    return f"| {name} | {real:.2f} | {simulated:.2f} | {simulated - real:+.2f} |"
+def _line(name: str, real: float, simulated: float) -> tuple[str, ...]:
+    return name, f"{real:.2f}", f"{simulated:.2f}", f"{simulated - real:+.2f}"
 
 
 def _percentile(histogram: Array, percent: float) -> float:
@@ -161,8 +164,6 @@ def _begin(clip: Clip, frames: int | None) -> Clip:
 
 def main() -> None:
     """Command line of this module."""
-    from lrmcodec.provenance import provenance
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("real", nargs="+", type=Path)
     parser.add_argument("--preset", default="echonet_like")
@@ -179,10 +180,10 @@ def main() -> None:
         made.append(look(_begin(simulate(options.preset, seed, size=(height, width)).clip, options.frames)))
         print(f"{options.preset} {seed}", file=sys.stderr)
     length = f", their first {options.frames} frames" if options.frames else ""
-    text = (f"# Simulated `{options.preset}` beside real clips\n\n{table(real, made)}\n\nMeans over clips of "
-            f"{options.size}{length}; simulated with seeds from {options.seed}. {provenance()}.\n")
+    text = (f"# Simulated `{options.preset}` beside real clips\n\n{comparison(real, made).markdown()}\n\n"
+            f"Means over clips of {options.size}{length}; simulated with seeds from {options.seed}. {provenance()}.\n")
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / f"realism_{options.preset}.md").write_text(text)
+    write_atomic(options.output / f"realism_{options.preset}.md", text.encode(), force=True)
     print(text)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from lrmcodec import codec
+from lrmcodec.benchmarks.table import Table
 from lrmcodec.decoders.registry import find_pack
 from lrmcodec.formats.atomic import check_writable, write_atomic
 from lrmcodec.formats.clip import Clip
@@ -222,8 +223,8 @@ def _speed(what: str, values: Sequence[float], unit: str) -> Speed:
 
 
 def _as_tsv(rows: Sequence[Speed]) -> str:
-    lines = [f"{row.what}\t{row.median:.5g}\t{row.spread:.3g}\t{row.unit}\n" for row in rows]
-    return "what\tmedian\tspread\tunit\n" + "".join(lines)
+    lines = [(row.what, f"{row.median:.5g}", f"{row.spread:.3g}", row.unit) for row in rows]
+    return Table("Speed", Speed._fields, lines).tsv()
 
 
 def _as_markdown(rows: Sequence[Speed], devices: Sequence[str]) -> str:
@@ -234,7 +235,8 @@ def _as_markdown(rows: Sequence[Speed], devices: Sequence[str]) -> str:
             f"shown forth and back in longer clips, enlarged in larger ones. Encoding includes measuring PSNR and "
             f"SSIM3D of the result, decoding includes opening; memory includes interpreter and libraries. "
             f"{provenance(where)}{load}.")
-    return "\n\n".join([_markdown_table(HEAD, commands), _markdown_table(CASES_HEAD, _cases(rows)), note]) + "\n"
+    tables = Table("Commands", HEAD, commands), Table("Clips", CASES_HEAD, _cases(rows))
+    return "\n\n".join([*(table.markdown() for table in tables), note]) + "\n"
 
 
 def _cases(rows: Sequence[Speed]) -> list[tuple[str, ...]]:
@@ -248,7 +250,3 @@ def _cases(rows: Sequence[Speed]) -> list[tuple[str, ...]]:
 def _with_spread(row: Speed) -> str:
     digits = 0 if row.median >= 100 else 2
     return f"{row.median:,.{digits}f} ± {row.spread:,.{digits}f}"
-
-
-def _markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines))

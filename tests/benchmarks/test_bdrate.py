@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from lrmcodec.benchmarks.measure.rows import Row
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show.bdrate import bd_rate_percent
 from lrmcodec.benchmarks.show.curves import at_bytes, bd_rates, front, mean_curve
 
 
 def made(size: float, psnr: float, ssim: float = 0.5, *, codec: str = "av1", clip: str = "a") -> Row:
-    return Row(clip, "id", codec, f"{size:g}", 10, 100, 100, 50.0, 100_000, size_bytes=size, psnr_db=psnr, ssim3d=ssim)
+    return Row(clip, "id", codec, Setting("crf", size), 10, 100, 100, 50.0, 100_000, size_bytes=size,
+               psnr_db=psnr, ssim3d=ssim)
 
 
 def test_a_curve_of_four_fifths_of_the_size_is_minus_twenty_percent() -> None:

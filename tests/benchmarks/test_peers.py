@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from lrmcodec import metrics
-from lrmcodec.benchmarks.peers import PEERS, envelope, floor, lossless, stills
+from lrmcodec.benchmarks.peers import KNOWN, envelope, floor, lossless, stills
 from lrmcodec.benchmarks.peers.coder import EncoderMissingError, VideoCoder, code_video, without_sei
-from lrmcodec.benchmarks.peers.envelope import AV1, FULL, SMALL, VP9, X264, X265, Point, blend, code_point
+from lrmcodec.benchmarks.peers.envelope import AV1, SMALL, VP9, X264, X265, blend, code_point
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError
 from lrmcodec.simulate.heart.phantom import beating_heart
@@ -74,8 +75,8 @@ def test_blending_is_linear_and_the_last_frame_is_held() -> None:
 
 
 def test_the_envelope_restores_length_and_size(clip: Clip) -> None:
-    whole = code_point(clip.frames, quick(AV1), Point(1, 30, FULL), 50)
-    small = code_point(clip.frames, quick(AV1), Point(4, 30, SMALL), 50)
+    whole = code_point(clip.frames, quick(AV1), Setting("crf", 30, every=1), 50)
+    small = code_point(clip.frames, quick(AV1), Setting("crf", 30, every=4, scale=SMALL), 50)
     assert small.frames.shape == clip.frames.shape
     assert small.size_bytes < 0.7 * whole.size_bytes
     assert metrics.psnr_db(clip.frames, small.frames) > 15
@@ -83,13 +84,13 @@ def test_the_envelope_restores_length_and_size(clip: Clip) -> None:
 
 def test_steps_beyond_the_clip_are_left_out() -> None:
     short = Clip.from_fps(np.zeros((5, 32, 32), np.uint8), 25.0)
-    steps = {int(job.setting.split("every ")[1].split()[0]) for job in envelope.av1(short)}
+    steps = {job.setting.every for job in envelope.av1(short)}
     assert steps == {1, 2, 4}
-    assert {job.setting.split()[1] for job in envelope.av1(Clip.from_fps(short.frames[:1], 25.0))} == {"1"}
+    assert {job.setting.every for job in envelope.av1(Clip.from_fps(short.frames[:1], 25.0))} == {1}
 
 
 def test_settings_are_all_different(clip: Clip) -> None:
-    for name, peer in PEERS.items():
+    for name, peer in KNOWN.items():
         settings = [job.setting for job in peer(clip)]
         assert len(set(settings)) == len(settings) > 0, name
 
@@ -120,13 +121,13 @@ def test_a_loss_where_none_is_allowed_is_an_error(clip: Clip) -> None:
 
 
 def test_jpeg_2000_meets_its_ratio_and_can_be_lossless(clip: Clip) -> None:
-    jobs = {job.setting: job for job in stills.jpeg2000(clip)}
+    jobs = {job.setting.words: job for job in stills.jpeg2000(clip)}
     assert np.array_equal(jobs["lossless"].run().frames, clip.frames)
     assert jobs["ratio 8"].run().size_bytes == pytest.approx(clip.frames.size / 8, rel=0.1)
 
 
 def test_jpeg_counts_whole_files(clip: Clip) -> None:
-    jobs = {job.setting: job for job in stills.jpeg(clip)}
+    jobs = {job.setting.words: job for job in stills.jpeg(clip)}
     coarse, fine = jobs["quality 10"].run(), jobs["quality 90"].run()
     assert 125 * len(clip.frames) < coarse.size_bytes < fine.size_bytes
     assert metrics.psnr_db(clip.frames, fine.frames) > 35
@@ -139,8 +140,8 @@ def test_the_floor_of_a_low_rank_clip_is_nearly_exact() -> None:
     time = np.arange(16)[:, None, None]
     frames = (128 + 40 * base + 30 * first * np.sin(time) + 20 * second * np.cos(2 * time)).clip(0, 255)
     clip = Clip.from_fps(frames.round().astype(np.uint8), 25.0)
-    jobs = {job.setting: job for job in floor.low_rank_av1(clip)}
-    assert {job.rank for job in jobs.values()} == {2, 4, 8}
+    jobs = {job.setting.words: job for job in floor.low_rank_av1(clip)}
+    assert {job.setting.asked_rank for job in jobs.values()} == {2, 4, 8}
     coded = jobs["rank 4 crf 27"].run()
     assert metrics.psnr_db(clip.frames, coded.frames) > 33
     assert floor.OVERHEAD_BYTES < coded.size_bytes < clip.frames.size / 20

@@ -12,6 +12,7 @@ from lrmcodec.benchmarks.measure.rows import OURS, Row, read_rows
 from lrmcodec.benchmarks.peers import PEERS
 from lrmcodec.benchmarks.show import readme
 from lrmcodec.benchmarks.show.summary import write_summary
+from lrmcodec.benchmarks.studies import methods
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / readme.RESULTS
@@ -31,7 +32,7 @@ def test_every_clip_met_every_codec(rows: list[Row]) -> None:
         assert {(row.clip, row.clip_id) for row in rows if row.codec == codec and row.psnr_db} == clips, codec
     for clip in clips:
         mine = [row.setting for row in rows if row.codec == f"{OURS}spatial" and (row.clip, row.clip_id) == clip]
-        assert {ask.setting for ask in asks() if ask.rank is not None} | set(readme.SHOWN) <= set(mine)
+        assert {ask for ask in asks() if ask.is_quality_at_rank} | set(readme.SHOWN) <= set(mine)
     assert len({row.key for row in rows}) == len(rows)
 
 
@@ -43,10 +44,11 @@ def test_figures_hang_together(rows: list[Row]) -> None:
             assert row.versions.startswith("lrmcodec ")
             assert row.hardware
         if row.parts:
-            assert row.size_bytes == sum(int(part.partition("=")[2]) for part in row.parts.split())
-        if row.setting.startswith("ratio") and row.is_ours:
+            assert row.size_bytes == sum(row.part_bytes.values())
+        if row.setting.is_ratio_at_best_rank and row.is_ours:
             assert row.ratio is not None
-            assert row.ratio >= float(row.setting.split()[1])
+            assert row.setting.target_value is not None
+            assert row.ratio >= row.setting.target_value
 
 
 @pytest.mark.parametrize(("codec", "setting", "size_bytes", "psnr_db", "ssim3d"), [
@@ -57,7 +59,7 @@ def test_peers_agree_with_an_independent_implementation(codec: str, setting: str
                                                         ssim3d: float) -> None:
     """Means over the three sample clips of EchoNet-Dynamic, measured elsewhere by other code for AV1 and the floor."""
     group = [row for row in read_rows(RESULTS / "cardiac_sample" / "rows.tsv")
-             if (row.codec, row.setting) == (codec, setting)]
+             if (row.codec, row.setting.words) == (codec, setting)]
     assert len(group) == 3
     assert np.mean([row.size_bytes for row in group]) == pytest.approx(size_bytes, rel=0.01)
     assert np.mean([row.psnr_db for row in group]) == pytest.approx(psnr_db, abs=0.1)
@@ -68,6 +70,13 @@ def test_peers_agree_with_an_independent_implementation(codec: str, setting: str
 def test_summaries_come_from_the_rows(name: str, tmp_path: Path) -> None:
     write_summary(tmp_path, read_rows(RESULTS / name / "rows.tsv"))
     assert (tmp_path / "summary.md").read_text() == (RESULTS / name / "summary.md").read_text()
+
+
+def test_the_table_of_methods_comes_from_its_rows() -> None:
+    rows = read_rows(RESULTS / "methods" / "rows.tsv")
+    assert (RESULTS / "methods" / methods.PAGE).read_text() == methods.page(rows)
+    for group, count in {"simulated": 20, "cardiac": 3, "lung": 5}.items():
+        assert len({(row.clip, row.clip_id) for row in rows if row.group == group}) == count
 
 
 def test_the_readme_comes_from_the_rows() -> None:

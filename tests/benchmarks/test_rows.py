@@ -11,15 +11,18 @@ import pytest
 from lrmcodec import metrics
 from lrmcodec.benchmarks.measure.quality import qualities
 from lrmcodec.benchmarks.measure.rows import COLUMNS, Row, header, read_rows, to_line, write_rows
+from lrmcodec.benchmarks.setting import ALL, LOSSLESS, Setting
 from lrmcodec.formats.errors import ClipError
 
-ROW = Row("heart", "0123abcd", "lrmcodec spatial", "ratio 1000", 100, 112, 112, 50.0, 1254400, rank=8,
-          size_bytes=1250.0, ratio=1003.52, psnr_db=25.1234, ed_misses=0, note="one\ttwo\nthree", versions="lrmcodec 0")
+ROW = Row("heart", "0123abcd", "lrmcodec spatial", Setting("ratio", 1000), 100, 112, 112, 50.0, 1254400, rank=8,
+          size_bytes=1250.0, ratio=1003.52, psnr_db=25.1234, ed_misses=0, ed_found=(3, 50), sign_right=False,
+          note="one\ttwo\nthree", versions="lrmcodec 0")
 
 
 def test_rows_come_back(tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
-    other = replace(ROW, setting="ratio 300", rank=None, psnr_db=None, note="")
+    other = replace(ROW, setting=Setting("crf", 58, every=8, scale="4/7"), sign_right=None, rank=None,
+                    psnr_db=None, note="")
     write_rows([ROW, other], path)
     assert read_rows(path) == [replace(ROW, note="one two three"), other]
     assert len(path.read_text().splitlines()) == 3
@@ -27,6 +30,15 @@ def test_rows_come_back(tmp_path: Path) -> None:
 
 def test_every_cell_is_there() -> None:
     assert len(to_line(ROW).rstrip("\n").split("\t")) == len(COLUMNS)
+
+
+@pytest.mark.parametrize(("setting", "words"), [
+    (Setting("ratio", 1000), "ratio 1000"), (Setting("quality", 80, 4), "rank 4 quality 80"), (LOSSLESS, "lossless"),
+    (Setting("crf", 58.0, every=8, scale="4/7"), "size 4/7 every 8 crf 58"), (ALL, "all"), (Setting("crf", 13, 8),
+    "rank 8 crf 13"), (Setting("ratio", 60, 2, without="phase"), "rank 2 ratio 60 without phase"),
+    (Setting(asked_rank=0), "rank 0")])
+def test_settings_in_words(setting: Setting, words: str) -> None:
+    assert setting.words == words
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])

@@ -15,13 +15,13 @@ import pytest
 
 from lrmcodec.benchmarks import Plan, bench
 from lrmcodec.benchmarks.measure import run, worker
-from lrmcodec.benchmarks.measure.asks import Ask
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.rows import read_rows
 from lrmcodec.benchmarks.measure.sets import Source
-from lrmcodec.benchmarks.measure.worker import ALL, Work
-from lrmcodec.benchmarks.peers import PEERS, Job
+from lrmcodec.benchmarks.measure.worker import Work
+from lrmcodec.benchmarks.peers import KNOWN, Job
 from lrmcodec.benchmarks.peers.coder import EncoderMissingError
+from lrmcodec.benchmarks.setting import ALL, Setting
 from lrmcodec.formats.errors import OutputError, PackError, TargetError
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import phantom
@@ -63,7 +63,7 @@ def test_every_codec_and_setting_has_one_row(results: Any) -> None:
     output, rows, _ = results
     for clip in "ab":
         mine = [row for row in rows if row.clip == clip]
-        assert {row.setting for row in mine if row.is_ours} == SETTINGS
+        assert {row.setting.words for row in mine if row.is_ours} == SETTINGS
         assert sum(row.codec == "jpeg" for row in mine) == 6
         assert [row.ratio for row in mine if row.codec == "ffv1"] == [
             pytest.approx(row.raw_bytes / row.size_bytes) for row in mine if row.codec == "ffv1"]
@@ -72,14 +72,14 @@ def test_every_codec_and_setting_has_one_row(results: Any) -> None:
 
 def test_our_rows_hold_what_files_say(results: Any) -> None:
     output, rows, _ = results
-    row = next(row for row in rows if row.clip == "a" and row.setting == "ratio 20")
+    row = next(row for row in rows if row.clip == "a" and row.setting.words == "ratio 20")
     path = output / "files" / "a.spatial.ratio-20.lrm"
     assert row.size_bytes == path.stat().st_size == sum(int(part.split("=")[1]) for part in row.parts.split())
     assert 20 <= row.ratio < 25
     assert row.source_ratio is not None
     assert row.raw_bytes == 60 * 32 * 32
     assert min(row.encode_seconds, row.decode_fps, row.encode_peak_mib, row.decode_peak_mib) > 0
-    ranked = next(row for row in rows if row.setting == "rank 2 quality 80")
+    ranked = next(row for row in rows if row.setting.words == "rank 2 quality 80")
     assert (ranked.rank, ranked.scalars_ratio) == (2, 512)
 
 
@@ -88,7 +88,7 @@ def test_qualities_are_those_of_the_file_on_disk(results: Any, clips: Path) -> N
     from lrmcodec import metrics
 
     output, rows, _ = results
-    row = next(row for row in rows if row.clip == "b" and row.setting == "ratio 20")
+    row = next(row for row in rows if row.clip == "b" and row.setting.words == "ratio 20")
     decoded = lrmcodec.open(output / "files" / "b.spatial.ratio-20.lrm").frames()
     original = lrmcodec.read_clip(clips / "b.npz").frames
     assert row.psnr_db == pytest.approx(metrics.psnr_db(original, decoded))
@@ -213,11 +213,11 @@ def test_a_missing_encoder_leaves_one_row(clips: Path, tmp_path: Path, monkeypat
     def missing() -> Any:
         raise EncoderMissingError("not available: this PyAV has no libnothing.")
 
-    monkeypatch.setitem(PEERS, "x264", lambda clip: [Job("crf 1", missing), Job("crf 2", missing)])
+    monkeypatch.setitem(KNOWN, "x264", lambda clip: [Job(Setting("crf", 1), missing), Job(Setting("crf", 2), missing)])
     _, answer, *rest = answers(work_on(clips, tmp_path, peers=["x264"]))
     assert not rest
     row = answer["row"]
-    assert (row["codec"], row["setting"], row["size_bytes"]) == ("x264", ALL, None)
+    assert (row["codec"], row["target"], row["size_bytes"]) == ("x264", "all", None)
     assert row["note"].startswith("not available")
     again = answers(work_on(clips, tmp_path, peers=["x264"], done=[(row["clip_id"], "x264", ALL)]))
     assert again == [{"expect": 0, "clip_id": row["clip_id"]}]
@@ -228,14 +228,14 @@ def test_a_peer_that_fails_is_reported_and_the_next_one_runs(clips: Path, tmp_pa
     def broken() -> Any:
         raise RuntimeError("boom")
 
-    monkeypatch.setitem(PEERS, "x264", lambda clip: [Job("crf 1", broken)])
+    monkeypatch.setitem(KNOWN, "x264", lambda clip: [Job(Setting("crf", 1), broken)])
     _, failed, done = answers(work_on(clips, tmp_path, peers=["x264", "ffv1"]))
     assert failed == {"failed": "x264, crf 1: RuntimeError: boom"}
     assert done["row"]["codec"] == "ffv1"
 
 
 def test_an_impossible_rank_leaves_a_note(clips: Path, tmp_path: Path) -> None:
-    _, answer = answers(work_on(clips, tmp_path, packs=["spatial"], asks=[Ask(rank=60, quality=80.0)]))
+    _, answer = answers(work_on(clips, tmp_path, packs=["spatial"], asks=[Setting("quality", 80.0, 60)]))
     assert answer["row"]["rank"] == 60
     assert "rank 60 cannot be used" in answer["row"]["note"]
     assert answer["row"]["psnr_db"] is None

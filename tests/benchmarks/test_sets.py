@@ -11,9 +11,11 @@ from lrmcodec.benchmarks.measure import sets
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.measure.worker import Work
+from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.video import write_clip
+from lrmcodec.simulate.heart.phantom import demonstration_heart
 
 
 @pytest.fixture
@@ -77,12 +79,16 @@ def test_an_unknown_preset_is_a_clip_error() -> None:
 def test_the_demonstration_is_a_lung_and_a_heart() -> None:
     lung, heart = sets.demo()
     assert lung.source_bytes == 169_133
-    assert heart.path is None
+    assert not heart.needs_torch
+    clip, labels = heart.load()
+    assert np.array_equal(clip.frames, demonstration_heart().clip.frames)
+    assert labels is not None
+    assert len(labels.area) == len(clip.frames)
 
 
 def test_sources_survive_the_way_to_another_process() -> None:
-    work = Work(Source("a", "x.avi", size=(16, 16), labels=Labels((1, 2), (3,), 60.0, False)), ["spatial"], ["av1"], [],
-                "cpu", "files", [("id", "av1", "every 1 crf 20")])
+    work = Work(Source("a", "x.avi", size=(16, 16), labels=Labels((1, 2), (3,), 60.0, False)), ["spatial"], ["av1"],
+                [Setting("quality", 80.0, 2)], "cpu", "files", [("id", "av1", Setting("crf", 20.0, every=1))])
     assert Work.from_json(work.to_json()) == work
 
 

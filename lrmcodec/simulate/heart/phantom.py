@@ -161,9 +161,9 @@ def beating_heart(frame_count: int = 100, size: tuple[int, int] = (112, 112), fp
     return phantom(frame_count, size, fps, heart_rate_bpm, ejection_fraction, seed).clip
 
 
-def demonstration_heart() -> Phantom:
-    """The quick heart of `lrmcodec demo` and `lrmcodec bench --set demo`: 100 frames of 160x160."""
-    return phantom(size=(160, 160), seed=4)
+def demonstration_heart(size: tuple[int, int] = (160, 160)) -> Phantom:
+    """The quick heart of `lrmcodec demo` and `lrmcodec bench --set demo`: 100 frames."""
+    return phantom(size=size, seed=4)
 
 
 def random_phantom(seed: int, frame_count: int = 64, size: tuple[int, int] = (112, 112)) -> Phantom:

@@ -18,7 +18,8 @@ from lrmcodec.benchmarks import Plan, bench
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.rows import Row, read_rows
 from lrmcodec.benchmarks.measure.sets import Source
-from lrmcodec.benchmarks.show.report import write_report
+from lrmcodec.benchmarks.setting import ALL, Setting
+from lrmcodec.benchmarks.show.results_page import write_report
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import phantom
 
@@ -108,8 +109,8 @@ def test_pictures_of_clips_can_be_left_out(folder: Path, tmp_path: Path) -> None
 
 def test_peers_alone_and_notes_make_a_page(tmp_path: Path) -> None:
     facts = {"frames": 10, "height": 32, "width": 32, "fps": 25.0, "raw_bytes": 10240}
-    rows = [Row("a", "id", "vp9", "all", **facts, note="not available: this PyAV has no libvpx-vp9."),
-            *(Row("a", "id", "av1", f"crf {size}", **facts, size_bytes=size, ratio=10240 / size,
+    rows = [Row("a", "id", "vp9", ALL, **facts, note="not available: this PyAV has no libvpx-vp9."),
+            *(Row("a", "id", "av1", Setting("crf", size), **facts, size_bytes=size, ratio=10240 / size,
                   psnr_db=20 + size / 100, ssim3d=0.5 + size / 1000) for size in (100, 200, 300))]
     write_report(tmp_path, rows, [], (), [])
     page = Page((tmp_path / "report.html").read_text())

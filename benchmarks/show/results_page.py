@@ -1,13 +1,17 @@
-"""One self-contained page about a run, and its pictures: `report.html`, `plots/*.png`, `summary.md`."""
+"""One self-contained page about a run, and its pictures: `report.html`, `plots/*.png`, `summary.md`.
+
+The page has no script and loads nothing from elsewhere; its template stands beside this module.
+"""
 
 from __future__ import annotations
 
 import base64
-import html
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.measure.run import FILES
@@ -15,8 +19,6 @@ from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.show import plots
 from lrmcodec.benchmarks.show.exhibits import SHOWN_RATIO, Exhibit, exhibits
 from lrmcodec.benchmarks.show.summary import (
-    MISSING,
-    Table,
     anchor_of,
     at_equal_bytes,
     bd_table,
@@ -26,25 +28,15 @@ from lrmcodec.benchmarks.show.summary import (
     ours_of,
     peers_of,
     phase_table,
+    rank_groups,
     rank_table,
     speed_table,
     write_summary,
 )
+from lrmcodec.benchmarks.table import MISSING, Table
 from lrmcodec.formats.atomic import write_atomic
 
-PAGE, PLOTS = "report.html", "plots"
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 68rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.7rem; margin-bottom: 0.2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-p, li { max-width: 50rem; } figure { margin: 0.8rem 0; } .small { color: #666; font-size: 0.85rem; }
-img { max-width: 100%; height: auto; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; margin: 0.6rem 0; }
-th, td { padding: 0.22rem 0.8rem; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { color: #555; font-weight: 600; }
-.failed { background: #fdf0ee; border-left: 4px solid #c0392b; padding: 0.5rem 1rem; }
-"""
+PAGE, PLOTS, TEMPLATE = "report.html", "plots", "results_page.html"
 
 DEFINITIONS = (
     ("Ratio", "one byte for every pixel of the gray frames over all bytes: for lrmcodec the file on disk, for the "
@@ -107,7 +99,7 @@ def _sections(rows: Sequence[Row], shown: Sequence[Exhibit]) -> Iterator[Section
 
 
 def _rank_sections(rows: Sequence[Row], codec: str) -> Iterator[Section]:
-    ranked = [row for row in rows if row.codec == codec and "quality" in row.setting and row.size_bytes is not None]
+    ranked = [row for group in rank_groups(rows, codec) for row in group if row.size_bytes is not None]
     if not ranked:
         return
     yield Section(f"Rank: {name_of(codec)}", "Each rank at four qualities of quantization, from fine (95) to coarse "
@@ -132,7 +124,7 @@ def _shown_sections(rows: Sequence[Row], shown: Sequence[Exhibit], ours: Sequenc
                       "the signal that the cardiac readout takes from them.", (),
                       (("trajectories", plots.png(plots.trajectories(shown))),))
     for name in ours:
-        if any(row.codec == name and row.parts and row.setting.startswith("ratio") for row in rows):
+        if any(row.codec == name and row.parts and row.setting.is_ratio_at_best_rank for row in rows):
             yield Section(f"Where the bytes go: {name_of(name)}", "Shares of the file at the ratios asked for.", (),
                           ((f"parts_{_slug(name)}", plots.png(plots.parts(rows, name))),))
 
@@ -142,31 +134,27 @@ def _slug(codec: str) -> str:
 
 
 def page(rows: Sequence[Row], sections: Sequence[Section], failures: Sequence[tuple[str, str]]) -> str:
-    """The whole page: no script, nothing loaded from elsewhere, pictures inside."""
+    """The whole page; names and everything else are escaped by the template."""
     clips = dict.fromkeys((row.clip, row.frames, row.height, row.width, row.fps) for row in rows)
-    listed = ", ".join(f"{_text(name)} ({frames} x {height} x {width}, {fps:.4g}/s)"
-                       for name, frames, height, width, fps in clips)
-    body = "".join(map(_section, sections))
-    meanings = "".join(f"<li><b>{_text(word)}</b>: {_text(meaning)}</li>" for word, meaning in DEFINITIONS)
-    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>lrmcodec benchmark</title><style>{STYLE}</style></head><body>\n<h1>lrmcodec benchmark</h1>\n"
-            f"<p>{len(clips)} clips, {len(rows)} measurements. Every byte that has to be stored is counted.</p>\n"
-            f"<ul>{_short(rows)}</ul>\n"
-            f"{_failures(rows, failures)}{body}<h2>What the words mean</h2><ul>{meanings}</ul>\n"
-            f'<h2>Clips</h2><p class="small">{listed}</p>\n<p class="small">{_text(facts(rows))}</p>\n</body></html>\n')
+    pages = Environment(loader=PackageLoader("lrmcodec.benchmarks.show", "."), autoescape=True, trim_blocks=True,
+                        lstrip_blocks=True, undefined=StrictUndefined)
+    pages.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    return pages.get_template(TEMPLATE).render(
+        clips=[f"{name} ({frames} x {height} x {width}, {fps:.4g}/s)" for name, frames, height, width, fps in clips],
+        row_count=len(rows), findings=list(_findings(rows)), failures=failures, notes=_notes(rows), sections=sections,
+        definitions=DEFINITIONS, facts=facts(rows))
 
 
-def _short(rows: Sequence[Row]) -> str:
-    """The findings in a line each: quality at the ratio nearest to 1000, and BD-rates."""
+def _findings(rows: Sequence[Row]) -> Iterator[str]:
+    """A line each: quality at the ratio nearest to 1000, and BD-rates."""
     anchor = anchor_of(rows)
     mine = {name_of(name) for name in ours_of(rows)}
     tables = [at_equal_bytes(rows, name, peers_of(rows)) for name in ours_of(rows)]
-    lines = [_at_shown_ratio(table) for table in tables if table.rows]
-    lines += [f"{name} against {name_of(anchor)}: {psnr} bytes at equal PSNR, {ssim} bytes at equal SSIM3D, averaged "
-              "over the qualities that both reach (BD-rate)."
-              for name, psnr, ssim in bd_table(rows, anchor).rows if name in mine]
-    return "".join(f"<li>{_text(line)}</li>" for line in lines)
+    yield from (_at_shown_ratio(table) for table in tables if table.rows)
+    for name, psnr, ssim in bd_table(rows, anchor).rows:
+        if name in mine:
+            yield (f"{name} against {name_of(anchor)}: {psnr} bytes at equal PSNR, {ssim} bytes at equal SSIM3D, "
+                   "averaged over the qualities that both reach (BD-rate).")
 
 
 def _at_shown_ratio(table: Table) -> str:
@@ -178,30 +166,6 @@ def _at_shown_ratio(table: Table) -> str:
             f"{others or 'no other codec gets there'}.")
 
 
-def _failures(rows: Sequence[Row], failures: Sequence[tuple[str, str]]) -> str:
-    """What could not be measured, and what some clips or machines cannot do."""
-    notes = dict.fromkeys(f"{name_of(row.codec)}, {row.setting}: {row.note}" for row in rows if row.note)
-    lines = [f"<li>{_text(clip)}: {_text(why)}</li>" for clip, why in failures]
-    boxes = f'<div class="failed"><b>Failed</b><ul>{"".join(lines)}</ul></div>\n' if lines else ""
-    remarks = "".join(f"<li>{_text(note)}</li>" for note in notes)
-    return boxes + (f"<h2>Not measured</h2><ul>{remarks}</ul>\n" if notes else "")
-
-
-def _section(section: Section) -> str:
-    pictures = "".join(f'<figure><img alt="{_text(section.title)}" src="data:image/png;base64,'
-                       f'{base64.b64encode(data).decode()}"></figure>\n' for _, data in section.pictures)
-    tables = "".join(map(_table, section.tables))
-    return f"<h2>{_text(section.title)}</h2>\n<p>{_text(section.text)}</p>\n{pictures}{tables}"
-
-
-def _table(table: Table) -> str:
-    if not table.rows:
-        return ""
-    head = "".join(f"<th>{_text(cell)}</th>" for cell in table.head)
-    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in line) + "</tr>" for line in table.rows)
-    return (f'<h3 class="small">{_text(table.title)}</h3><div class="wide"><table><thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>\n")
-
-
-def _text(value: str) -> str:
-    return html.escape(value)
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """What some clips or machines cannot do."""
+    return list(dict.fromkeys(f"{name_of(row.codec)}, {row.setting.words}: {row.note}" for row in rows if row.note))

@@ -1,0 +1,139 @@
+"""The paper's methods: every shipped pack on clips that none was trained on, quality, bytes, speed, trajectories.
+
+python -m lrmcodec.benchmarks.studies.methods -o DIR [--videos DIR] [--lung DIR] [--simulated N] [--packs a,b]
+                                              [--ranks 2,4,8,32]
+
+A plan over the run of `lrmcodec bench`: DIR/rows.tsv has a row a clip, pack and rank, DIR/methods.md the tables. Each
+clip is fitted once a pack at the highest rank and coded at every rank with one quantizer index (`measure/one_fit`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lrmcodec.benchmarks.measure.asks import Plan
+from lrmcodec.benchmarks.measure.rows import OURS, Row
+from lrmcodec.benchmarks.measure.run import ROWS, bench
+from lrmcodec.benchmarks.measure.sets import Source, simulated
+from lrmcodec.benchmarks.peers import MEAN_PICTURE
+from lrmcodec.benchmarks.setting import Setting
+from lrmcodec.benchmarks.table import MISSING, Table
+from lrmcodec.codec import DEFAULT_QUALITY
+from lrmcodec.decoders.registry import shipped_packs
+from lrmcodec.formats.atomic import write_atomic
+from lrmcodec.train.data import TEST_SEED, VideoFolder, lung_files
+
+PAGE = "methods.md"
+SIZE = (112, 112)
+SIMULATED, CARDIAC, LUNG = "simulated", "cardiac", "lung"
+FIRST_SEED = TEST_SEED + 500
+"""Apart from the seeds that training looks at on its way."""
+
+LUNG_CLIPS = 5
+COLUMNS = (("bytes", "size_bytes", ".0f"), ("ratio", "ratio", ".0f"), ("PSNR dB", "psnr_db", ".2f"),
+           ("SSIM3D", "ssim3d", ".3f"), ("fit s", "fit_seconds", ".1f"), ("decode frames/s", "decode_fps", ".0f"))
+INTRO = (
+    "No pack was trained on these clips; that the fit does better with short steps was first seen on clips of which "
+    "two are among the lung clips here, its settings were then chosen on others. Made with `python -m "
+    "lrmcodec.benchmarks.studies.methods`. What it means: docs/training.md. Times of different packs do not compare: "
+    "they were measured one after the other under changing load."
+)
+SHAPE_RANK = 2
+"""Of the files whose paths are looked at."""
+
+
+def sources(videos: Path | None, lung: Path | None, count: int, frames: int) -> list[Source]:
+    """Clips of all groups, at most `frames` frames of each, 112x112."""
+    found = [replace(source, group=SIMULATED) for source in simulated(count, FIRST_SEED)]
+    if videos:
+        found += [Source(f"{CARDIAC}_{index}", str(path), size=SIZE, group=CARDIAC)
+                  for index, path in enumerate(VideoFolder(videos).paths, 1)]
+    if lung:
+        files = lung_files(lung, test=True)
+        chosen = files[::max(1, len(files) // LUNG_CLIPS)][:LUNG_CLIPS]
+        found += [Source(path.stem, str(path), size=SIZE, group=LUNG) for path in chosen]
+    return [replace(source, frame_limit=frames) for source in found]
+
+
+def plan(packs: Sequence[str], ranks: Sequence[int]) -> Plan:
+    """Every pack at every rank, and the mean picture beside them."""
+    settings = tuple(Setting("quality", DEFAULT_QUALITY, rank, without="phase") for rank in ranks)
+    return Plan(packs=tuple(packs), peers=(MEAN_PICTURE,), settings=settings, one_fit=True, device="cpu")
+
+
+def quality_tables(rows: Sequence[Row]) -> list[Table]:
+    """A table for every group of clips: means over clips of every pack and rank."""
+    tables = []
+    for group in dict.fromkeys(row.group for row in rows):
+        of_group = [row for row in rows if row.group == group]
+        keys = dict.fromkeys((row.codec, row.setting) for row in of_group if row.psnr_db is not None)
+        lines = [(codec.removeprefix(OURS), str(setting.asked_rank),
+                  *(_mean([row for row in of_group if (row.codec, row.setting) == (codec, setting)], column, form)
+                    for _, column, form in COLUMNS)) for codec, setting in keys]
+        clips = len({row.clip for row in of_group})
+        tables.append(Table(f"**{group}**, {clips} clips", ("pack", "rank", *(head for head, _, _ in COLUMNS)), lines))
+    return tables
+
+
+def findings(rows: Sequence[Row]) -> Table:
+    """The paper's qualitative statements beside what the simulated clips show."""
+    ours = [row for row in rows if row.group == SIMULATED and row.is_ours and row.psnr_db is not None]
+    ranks = sorted({row.setting.asked_rank or 0 for row in ours})
+    lines = []
+    for codec in dict.fromkeys(row.codec for row in ours):
+        by_rank = {rank: [row for row in ours if (row.codec, row.setting.asked_rank) == (codec, rank)]
+                   for rank in {*ranks, SHAPE_RANK}}
+        lines.append((codec.removeprefix(OURS), *(_mean(by_rank[rank], "psnr_db", ".2f") for rank in ranks),
+                      _mean(by_rank[SHAPE_RANK], "second_share", ".3f"), _mean(by_rank[SHAPE_RANK], "turning", ".2f")))
+    return Table("**Trajectories and ranks**, simulated clips, PSNR in dB",
+                 ("pack", *(f"r = {rank}" for rank in ranks), "second share", "turning"), lines)
+
+
+def _mean(rows: Sequence[Row], column: str, form: str) -> str:
+    values = [value for row in rows if (value := getattr(row, column)) is not None]
+    return format(float(np.mean(values)), form) if values else MISSING
+
+
+def page(rows: Sequence[Row]) -> str:
+    """All tables as Markdown."""
+    longest = max(row.frames for row in rows)
+    setting = next(row.setting for row in rows if row.is_ours)
+    parts = ["# The paper's methods",
+             f"Every shipped pack on up to {longest} frames of a clip at {SIZE[0]}x{SIZE[1]}, quality "
+             f"{setting.target_value:g}, each clip fitted once a pack. {INTRO}"]
+    for table in (*quality_tables(rows), findings(rows)):
+        parts += [table.title, table.markdown()]
+    tools = "; ".join(dict.fromkeys(f"{row.versions}; {row.hardware}" for row in rows))
+    parts.append(f"{tools}, one CPU thread of a machine shared with other work: times are upper bounds.")
+    return "\n\n".join(parts) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for rows.tsv and methods.md")
+    parser.add_argument("--videos", type=Path, help="folder of cardiac clips")
+    parser.add_argument("--lung", type=Path, help="folder of lung clips with ATTRIBUTION.csv")
+    parser.add_argument("--simulated", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--packs", help="names separated by commas; default: all shipped")
+    parser.add_argument("--ranks", default="2,4,8,32")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the workers, for times that can be told
+    packs = options.packs.split(",") if options.packs else [pack.name for pack in shipped_packs()]
+    rows = bench(sources(options.videos, options.lung, options.simulated, options.frames), output=options.output,
+                 plan=plan(packs, [int(rank) for rank in options.ranks.split(",")]),
+                 resume=(options.output / ROWS).exists(),
+                 progress=lambda fraction, label: print(f"{100 * fraction:3.0f} % {label}", file=sys.stderr))
+    write_atomic(options.output / PAGE, page(rows).encode(), force=True)
+
+
+if __name__ == "__main__":
+    main()

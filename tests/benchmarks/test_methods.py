@@ -1,0 +1,71 @@
+"""The paper's methods: paths are told apart, one fit serves all ranks, tables from rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrmcodec.benchmarks.measure import worker
+from lrmcodec.benchmarks.measure.path_shape import path_shape
+from lrmcodec.benchmarks.measure.rows import Row
+from lrmcodec.benchmarks.measure.sets import Source
+from lrmcodec.benchmarks.measure.worker import Work
+from lrmcodec.benchmarks.peers import MEAN_PICTURE
+from lrmcodec.benchmarks.studies import methods
+from lrmcodec.decoders.spatial import SpatialDecoder
+from lrmcodec.formats.errors import TargetError
+from lrmcodec.formats.video import write_clip
+from lrmcodec.simulate.heart.phantom import random_phantom
+
+ANGLES = np.linspace(0, 6 * np.pi, 60)
+
+
+def test_lines_and_spirals_are_told_apart() -> None:
+    line = np.stack([np.sin(ANGLES), 2 * np.sin(ANGLES)], 1)
+    circle = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)
+    assert path_shape(line)[0] == pytest.approx(0, abs=1e-9)
+    assert path_shape(circle)[0] == pytest.approx(1, abs=0.1)
+    assert path_shape(circle)[1] == pytest.approx(1)
+    there_and_back = 2.5 * np.sin(ANGLES)
+    assert path_shape(np.stack([np.cos(there_and_back), np.sin(there_and_back)], 1))[1] < 0.1
+    assert path_shape(np.ones((5, 2))) == (0.0, 0.0)
+
+
+@pytest.mark.usefixtures("quick_pictures")
+def test_a_clip_is_fitted_once_and_coded_at_every_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[int] = []
+    fit = SpatialDecoder.fit
+    monkeypatch.setattr(SpatialDecoder, "fit", lambda self, frames, rank, *rest: (
+        fits.append(rank), fit(self, frames, rank, *rest))[1])
+    write_clip(random_phantom(0, frame_count=8, size=(32, 32)).clip, tmp_path / "heart.npz")
+    plan = methods.plan(["spatial"], [1, 2, 32])
+    source = Source("heart", str(tmp_path / "heart.npz"), group=methods.SIMULATED, frame_limit=6)
+    answers: list[dict[str, object]] = []
+    worker.run(Work(source, list(plan.packs), list(plan.peers), plan.asked, "cpu", str(tmp_path), [], plan.one_fit),
+               answers.append)
+    rows = [Row.from_dict(answer["row"]) for answer in answers[1:]]  # type: ignore[arg-type]
+    assert fits == [5]
+    assert [(row.codec, row.rank, row.frames) for row in rows] == [
+        ("lrmcodec spatial", 1, 6), ("lrmcodec spatial", 2, 6), ("lrmcodec spatial", 32, 6), (MEAN_PICTURE, 0, 6)]
+    one, two, note, still = rows
+    assert note.psnr_db is None
+    assert "rank 32 cannot be used" in note.note
+    assert still.size_bytes is None
+    assert one.psnr_db is not None
+    assert two.psnr_db is not None
+    assert still.psnr_db is not None
+    assert two.psnr_db > one.psnr_db > still.psnr_db
+    assert (one.second_share, one.turning) == (0, 0)
+    text = methods.page(rows)
+    assert "| spatial | 2 |" in text
+    assert f"| {MEAN_PICTURE} | 0 | - | - |" in text
+    assert "| pack | r = 1 | r = 2 | second share | turning |" in text
+
+
+def test_one_fit_serves_only_qualities_at_ranks() -> None:
+    from lrmcodec.benchmarks import Plan
+
+    with pytest.raises(TargetError, match="one fit"):
+        Plan(one_fit=True).check()
