@@ -16,6 +16,7 @@ from types import FrameType
 import click
 
 from lrmcodec import __version__
+from lrmcodec.cli.archive import archive
 from lrmcodec.cli.bench import bench
 from lrmcodec.cli.console import Console, printable
 from lrmcodec.cli.decode import decode
@@ -55,8 +56,8 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, report, verify, packs, wrap, unwrap, simulate, train, bench,
-                demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, archive, packs, wrap, unwrap, simulate, train,
+                bench, demo):
     cli.add_command(command)
 
 

@@ -1,0 +1,106 @@
+"""`lrmcodec archive verify` and `repair`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lrmcodec.cli.archive_shared import SOME_FAILED, amount_bytes, json_option, make_workers, place, workers_options
+from lrmcodec.cli.console import Console, Rows, pass_console
+from lrmcodec.cli.files import amount
+
+if TYPE_CHECKING:
+    from lrmcodec.archive.verify import Findings
+
+SHOWN = 50
+
+
+@click.command()
+@place
+@click.option("--read-data-subset", "subset", default="100%", metavar="PART", show_default=True,
+              help="Read and decode a random share such as 5%, or a fixed part such as 2/10. Names and sizes of all "
+                   "objects are checked in any case.")
+@workers_options
+@json_option
+@pass_console
+def verify(console: Console, place: str, subset: str, processes: int | None, scheduler: str | None,
+           as_json: bool) -> int:
+    """Check that every file of an archive can be restored: read its objects, decode its clip, compare.
+
+    The exit code is 0 only when all is sound, else 3, with a list.
+    """
+    from lrmcodec.archive.home import open_archive
+    from lrmcodec.archive.verify import verify as run
+
+    def watch(findings: Findings, total: int) -> None:
+        progress(findings.decoded / max(total, 1), f"{findings.decoded:,} of {total:,} files, "
+                                                   f"{amount_bytes(findings.read_bytes)}, "
+                                                   f"{amount(len(findings.problems), 'problem')}")
+
+    with console.progress() as progress:
+        findings = run(open_archive(place), make_workers(processes, scheduler), subset, watch)
+    problems = [{"id": each.id, "path": each.path, "problem": each.what} for each in findings.problems]
+    if as_json:
+        console.data({"archive": place, "valid": not problems, "files": findings.files, "decoded": findings.decoded,
+                      "read_bytes": findings.read_bytes, "differing": findings.differing,
+                      "loose_objects": findings.loose, "problems": problems})
+    elif console.level >= 0:
+        _show(console, findings)
+    for each in problems[:SHOWN] if not as_json else ():
+        click.echo(f"problem: {' '.join(part for part in (each['id'], each['path']) if part)}"
+                   f"{': ' if each['path'] else ''}{each['problem']}", err=True)
+    if problems and not as_json:
+        more = f" ({len(problems) - SHOWN:,} more, see --json)" if len(problems) > SHOWN else ""
+        click.echo(f"  Run 'lrmcodec archive repair {place}', then archive the sources again.{more}", err=True)
+    return SOME_FAILED if problems else 0
+
+
+def _show(console: Console, findings: Findings) -> None:
+    rows: Rows = [
+        ("Files", f"{findings.files:,} in the manifest"),
+        ("Read and decoded", f"{findings.decoded:,}, {amount_bytes(findings.read_bytes)}"),
+        ("Problems", f"{len(findings.problems):,}" if findings.problems else "none"),
+    ]
+    if findings.differing:
+        rows = [*rows, ("Rounding", f"{amount(findings.differing, 'clip')} within the rounding of another machine")]
+    if findings.loose:
+        rows = [*rows, ("Loose objects", f"{findings.loose:,}, of runs that were cut off; harmless")]
+    console.facts(rows)
+
+
+@click.command()
+@place
+@click.option("--pack", "packs", multiple=True, metavar="FOLDER", help="Decoder pack to put back; may be repeated.")
+@json_option
+@pass_console
+def repair(console: Console, place: str, packs: tuple[str, ...], as_json: bool) -> int:
+    """Mend an archive from what is left of it.
+
+    The manifest is made again from the objects, decoder packs are put back, damaged objects are moved to 'damaged/'.
+    What is gone is made again by archiving its source with the same command as before. The exit code is 3 when
+    something cannot be restored.
+    """
+    from lrmcodec.archive.home import open_archive
+    from lrmcodec.archive.repair import repair as run
+
+    with console.progress() as progress:
+        progress(None, "reading all objects")
+        done = run(open_archive(place), packs)
+    if as_json:
+        console.data({"archive": place, "lines": done.lines, "records": done.records, "packs": done.packs,
+                      "moved": done.moved, "lost": [{"id": id_, "path": path, "what": what}
+                                                    for id_, path, what in done.lost]})
+    elif console.level >= 0:
+        console.facts([
+            ("Manifest lines", f"{done.lines:,} made again from records"),
+            ("Records", f"{done.records:,} made again from the manifest"),
+            ("Decoder packs", f"{', '.join(done.packs) or 'none'} put back"),
+            ("Damaged", f"{amount(len(done.moved), 'object')} moved to damaged/"),
+            ("Not restorable", f"{amount(len(done.lost), 'file')}"),
+        ])
+    for id_, path, what in done.lost[:SHOWN] if not as_json else ():
+        click.echo(f"problem: {id_} {path}: {what}", err=True)
+    if done.lost and not as_json:
+        click.echo("  Archive their sources again, with the same command as before.", err=True)
+    return SOME_FAILED if done.lost else 0

@@ -1,0 +1,80 @@
+"""A small made study set and an archive of it, for all modules here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lrmcodec.archive.create import Summary, _opened, create
+from lrmcodec.archive.home import Archive, make_archive
+from lrmcodec.archive.policy import Policy, Target
+from lrmcodec.archive.sources import walk
+from lrmcodec.archive.workers import Workers
+from lrmcodec.benchmarks.studies import archive_set
+from lrmcodec.decoders import spatial
+
+pytest.importorskip("pydicom")
+QUICK = Policy(Target(quality=40))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_pictures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spatial, "FINAL_PRESETS", ())
+        patch.setattr(spatial, "LARGE_PRESET", 9)
+        patch.setattr(spatial, "FAST_PRESET", 9)
+        patch.setattr(os, "fsync", lambda descriptor: None)  # most of the time of these tests
+        yield
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of every kind of file, and a few more clips."""
+    folder = tmp_path_factory.mktemp("set") / "studies"
+    archive_set.make_set(folder, 17, side=32, frames=8, lungs=False, bases=3)
+    return folder
+
+
+def run(place: Path | str, *sources: Path, policy: Policy | None = QUICK, processes: int = 0) -> Summary:
+    """Archive in this process."""
+    archive = make_archive(str(place), policy)
+    _opened.cache_clear()
+    return create(archive, walk([str(source) for source in sources], str(place)), Workers(processes))
+
+
+@pytest.fixture(scope="session")
+def _finished(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("finished") / "archive"
+    run(place, studies)
+    return place
+
+
+@pytest.fixture
+def place(_finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished archive, to be harmed."""
+    shutil.copytree(_finished, tmp_path / "archive")
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def archive(place: Path) -> Archive:
+    return make_archive(str(place), None)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_workers() -> Iterator[None]:
+    """What workers keep of an archive is forgotten between tests, which harm it."""
+    from lrmcodec.archive import restore, verify
+
+    yield
+    for cache in (_opened, restore._opened, verify._opened):
+        cache.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., Summary]:
+    return run
