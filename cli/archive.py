@@ -67,6 +67,7 @@ def archive() -> None:
 @click.option("--pack", metavar="P", help="Decoder pack: a shipped one's name, or a folder.")
 @click.option("--lossless-originals", is_flag=True, help="Keep every file byte for byte as well.")
 @click.option("--keep-study", is_flag=True, help="Keep patient and study data of DICOM headers; else nothing of it.")
+@click.option("--mask", type=click.Choice(["sector"]), help="Set what lies beside the ultrasound of clips to 0.")
 @click.option("--hash-paths", is_flag=True, help="Store digests instead of the files' names.")
 @click.option("--shard", metavar="I/N", help="Do only part I of N, for job arrays; all write to one archive.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")

@@ -56,8 +56,8 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, report, verify, archive, packs, wrap, unwrap, simulate, train,
-                bench, demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, archive, packs, wrap, unwrap, simulate,
+                train, bench, demo):
     cli.add_command(command)
 
 

@@ -5,8 +5,10 @@ DICOM clips of several transfer syntaxes, videos, stills, reports, waveforms, co
 
 from __future__ import annotations
 
+import gc
 import io
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.fileset import FileSet
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -35,9 +38,9 @@ from lrmcodec.simulate.heart.phantom import beating_heart
 
 Frames = NDArray[np.uint8]
 
-MULTIFRAME, STILL, REPORT, ECG, PDF = (
+MULTIFRAME, STILL, REPORT, ECG, PDF = map(UID, (
     "1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.88.33",
-    "1.2.840.10008.5.1.4.1.1.9.1.1", "1.2.840.10008.5.1.4.1.1.104.1")
+    "1.2.840.10008.5.1.4.1.1.9.1.1", "1.2.840.10008.5.1.4.1.1.104.1"))
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless,
             JPEGBaseline8Bit)
 VIEWS = ("Apical four chamber", "Apical two chamber", "Parasternal long axis")
@@ -92,10 +95,14 @@ def add_zip(folder: Path, name: str) -> Path:
 
 def add_dicomdir(folder: Path, sources: list[Path]) -> Path:
     """Make a medium with a DICOMDIR from DICOM files."""
-    medium = FileSet()
-    for source in sources:
-        medium.add(source)
-    medium.write(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # pydicom leaves its temporary folder to the collector
+        medium = FileSet()
+        for source in sources:
+            medium.add(source)
+        medium.write(folder)
+        del medium
+        gc.collect()
     return folder / "DICOMDIR"
 
 
@@ -144,7 +151,7 @@ def _put_pixels(data: Dataset, frames: Frames) -> None:
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
 
 
-def _save(path: Path, data: Dataset, sop_class: str, syntax: Any, frames: Frames | None = None) -> Path:
+def _save(path: Path, data: Dataset, sop_class: UID, syntax: Any, frames: Frames | None = None) -> Path:
     data.SOPClassUID = sop_class
     data.file_meta = FileMetaDataset()
     data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = sop_class, data.SOPInstanceUID

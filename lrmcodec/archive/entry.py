@@ -101,7 +101,7 @@ class Entry:
     kind, why, reason : str
         'clip' or 'kept', for which of the reasons above, and in words.
     coded, original, header : Blob or None
-        The .lrm object; the file itself; a DICOM file's data set without its pixels.
+        The .lrm object; the file itself; what is kept of a coded DICOM clip's header, as `StudyTags.to_bytes` gives it.
     study, series, instance : str
         Unique ids, the sources' own only where the archive keeps them, else made from them; folders where there are
         none.

@@ -6,7 +6,6 @@ References are to DICOM PS3.3 and PS3.15, 2024.
 from __future__ import annotations
 
 import hashlib
-import io
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -82,15 +81,6 @@ def read_header(file: Path, path: str) -> Any | None:
             return header if len(header) or len(header.file_meta) else None
         except Exception:  # damaged headers raise errors of every kind
             return None
-
-
-def header_bytes(header: Any) -> bytes:
-    """A DICOM file of a data set without pixels, as it was read, in its own encoding."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header.save_as(buffer, enforce_file_format=False)
-    return buffer.getvalue()
 
 
 def without_identity(facts: Facts, salt: str) -> Facts:

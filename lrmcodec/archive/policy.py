@@ -77,6 +77,7 @@ class Policy:
     lossless_originals: bool = False
     keep_study: bool = False
     hash_paths: bool = False
+    mask: str = ""
 
     def target(self, modality: str, view: str, path: str) -> Target:
         """Of the first rule that fits, else the default one."""
@@ -88,7 +89,7 @@ class Policy:
                  for rule in self.rules]
         return {"default": self.default.as_dict(), "rule": rules, "pack": self.pack,
                 "lossless_originals": self.lossless_originals, "keep_study": self.keep_study,
-                "hash_paths": self.hash_paths}
+                "hash_paths": self.hash_paths, "mask": self.mask}
 
 
 def policy_from(values: Mapping[str, Any]) -> Policy:
@@ -99,7 +100,7 @@ def policy_from(values: Mapping[str, Any]) -> Policy:
     ArchiveError
         On names and values that a policy does not have.
     """
-    known = {"default", "rule", "pack", "lossless_originals", "keep_study", "hash_paths"}
+    known = {"default", "rule", "pack", "lossless_originals", "keep_study", "hash_paths", "mask"}
     _refuse_unknown(values, known)
     default, rules = values.get("default", {}), values.get("rule", [])
     tables = [default, *(rules if isinstance(rules, list) else [rules])]
@@ -109,7 +110,11 @@ def policy_from(values: Mapping[str, Any]) -> Policy:
     for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise ArchiveError(f"a policy's {name} is true or false, not {flag!r}.", "Correct it.")
-    return Policy(_target(default), tuple(_rule(rule) for rule in rules), str(values.get("pack", "spatial")), **flags)
+    mask = values.get("mask", "")
+    if mask not in ("", "sector"):
+        raise ArchiveError(f"a policy's mask is 'sector' or left out, not {mask!r}.", "Correct it.")
+    return Policy(_target(default), tuple(_rule(rule) for rule in rules), str(values.get("pack", "spatial")),
+                  mask=mask, **flags)
 
 
 def read_policy(path: Path) -> dict[str, Any]:

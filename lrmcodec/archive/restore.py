@@ -19,6 +19,7 @@ from lrmcodec.archive.workers import Lost, Workers, closing
 from lrmcodec.decoders.registry import make_decoder
 from lrmcodec.formats.atomic import atomic_path
 from lrmcodec.formats.errors import LrmError
+from lrmcodec.formats.frames import DicomOptions
 from lrmcodec.formats.video import write_frames
 from lrmcodec.reader import LrmFile
 
@@ -123,7 +124,7 @@ def restore_entry(place: str, order: Order) -> Outcome:
         if order.is_exact:
             _write_original(archive.store, entry, target, force=order.force)
         else:
-            _write_clip(archive.store, packs, entry, target, force=order.force)
+            _write_clip(archive, packs, entry, target, force=order.force)
         return Outcome(order.is_exact)
     except (LrmError, OSError) as error:
         return Outcome(problem=str(error) if isinstance(error, LrmError) else str(error.strerror))
@@ -193,7 +194,8 @@ def _write_original(store: Store, entry: Entry, target: Path, *, force: bool) ->
             file.write(chunk)
 
 
-def _write_clip(store: Store, packs: Packs, entry: Entry, target: Path, *, force: bool) -> None:
+def _write_clip(archive: Archive, packs: Packs, entry: Entry, target: Path, *, force: bool) -> None:
+    store, keep_study = archive.store, archive.policy.keep_study
     assert entry.coding is not None
     if target.suffix == ".lrm":
         assert entry.coded is not None
@@ -203,7 +205,8 @@ def _write_clip(store: Store, packs: Packs, entry: Entry, target: Path, *, force
         return
     file = open_clip(store, packs, entry)
     metadata = {**entry.coding.technical, "lossy_ratio": file.ratio}
-    write_frames(target, file.blocks(), file.times_s, force=force, metadata=metadata)
+    write_frames(target, file.blocks(), file.times_s, force=force, metadata=metadata,
+                 dicom=DicomOptions(b"" if entry.header is None else objects.read(store, entry.header), keep_study))
 
 
 @lru_cache(maxsize=2)

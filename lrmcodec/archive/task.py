@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from lrmcodec import __version__, codec
 from lrmcodec.archive import objects
 from lrmcodec.archive.entry import CLIP, COLOR, KEPT, POLICY, STILL, UNCODABLE, Blob, Coding, Entry, entry_id
 from lrmcodec.archive.errors import ArchiveError
-from lrmcodec.archive.headers import Facts, header_bytes, read_facts, read_header, without_identity
+from lrmcodec.archive.headers import Facts, read_facts, without_identity
 from lrmcodec.archive.home import Archive
 from lrmcodec.archive.manifest import read_record
 from lrmcodec.archive.policy import Policy, Target
@@ -33,7 +33,13 @@ from lrmcodec.formats.pack import Pack
 from lrmcodec.formats.stamps import even_rate
 from lrmcodec.formats.video import read_clip
 
+if TYPE_CHECKING:
+    from lrmcodec.sector import Box
+
 MEANS = 16
+DERIVATION = "pixels outside the ultrasound sector set to 0"
+"""What the DICOM header of a masked clip says about it."""
+
 HARMLESS = ("frame times", "small colored marks")
 """Beginnings of readers' warnings after which a clip is coded all the same; after others its file is kept as it is."""
 
@@ -61,6 +67,16 @@ class Kept:
 
     why: str
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class CodedClip:
+    """The objects of a coded clip, how it was coded, and what its reader warned of."""
+
+    coded: Blob
+    coding: Coding
+    warnings: list[str]
+    header: Blob | None = None
 
 
 def archive_source(archive: Archive, source: Source, known: Mapping[str, str] | None = None) -> Done | Failure:
@@ -110,7 +126,6 @@ def _archive_file(archive: Archive, source: Source, file: Path, known: Mapping[s
     entry = Entry(
         id=entry_id(path, sha256), path=os.fsencode(path).decode("utf-8", "backslashreplace"),
         size_bytes=source.size_bytes, modified=source.modified, sha256=sha256, stat=source.stat, original=original,
-        header=_header(archive, file, source.path) if facts.is_dicom else None,
         tool=__version__, archived=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - began, 3), **_shown(archive, facts, path), **_outcome(result))
     archive.store.write(entry.record_key, entry.to_line())
@@ -127,11 +142,11 @@ def _shown(archive: Archive, facts: Facts, path: str) -> dict[str, Any]:
     return {name: getattr(facts, name) for name in ("study", "series", "instance", "modality", "date", "view")}
 
 
-def _outcome(result: Kept | tuple[Blob, Coding, list[str]]) -> dict[str, Any]:
+def _outcome(result: Kept | CodedClip) -> dict[str, Any]:
     if isinstance(result, Kept):
         return {"kind": KEPT, "why": result.why, "reason": result.reason}
-    coded, coding, warnings = result
-    return {"kind": CLIP, "coded": coded, "coding": coding, "warnings": warnings}
+    return {"kind": CLIP, "coded": result.coded, "coding": result.coding, "warnings": result.warnings,
+            "header": result.header}
 
 
 def _find(archive: Archive, name: str) -> Entry | None:
@@ -143,14 +158,20 @@ def _find(archive: Archive, name: str) -> Entry | None:
     return entry if all(archive.store.size(blob.key) == blob.size_bytes for blob in entry.blobs) else None
 
 
-def _header(archive: Archive, file: Path, path: str) -> Blob | None:
-    """The header as an object, where the archive keeps patient and study data."""
-    header = read_header(file, path) if archive.policy.keep_study else None
-    return None if header is None else objects.put_packed(archive.store, header_bytes(header))
+def _header(archive: Archive, file: Path, has_mask: bool) -> Blob:
+    """What a DICOM clip that comes back needs of its header: all, or only what identifies nobody."""
+    from lrmcodec.formats.dicom_study import StudyTags
+
+    tags = StudyTags.read(file)
+    if not archive.policy.keep_study:
+        tags = tags.without_identity()
+    if has_mask:
+        tags = tags.with_derivation(DERIVATION)
+    return objects.put_packed(archive.store, tags.to_bytes())
 
 
 def _coded(archive: Archive, source: Source, file: Path, facts: Facts,
-           known: Mapping[str, str]) -> Kept | tuple[Blob, Coding, list[str]]:
+           known: Mapping[str, str]) -> Kept | CodedClip:
     """Code a clip and store its object; or the reason why its file is kept."""
     target = archive.policy.target(facts.modality, facts.view, source.path)
     if facts.why:
@@ -162,17 +183,53 @@ def _coded(archive: Archive, source: Source, file: Path, facts: Facts,
     except ClipError as error:
         why = COLOR if "contains color" in error.what else UNCODABLE
         return Kept(why, _clean(error.what, source, file))
-    warnings = [_clean(text, source, file) for text in clip.metadata.get("warnings", [])]
-    damage = [text for text in warnings if not text.startswith(HARMLESS)]
+    damage = [text for text in clip.warnings if not text.startswith(HARMLESS)]
     if damage:
         return Kept(UNCODABLE, "; ".join(damage))
     if len(clip.frames) == 1:
         return Kept(STILL)
+    try:
+        return _coded_clip(archive, clip, file, facts, target, source.size_bytes, known)
+    except ClipError as error:
+        return Kept(UNCODABLE, _clean(error.what, source, file))
+    except TargetError as error:
+        return Kept(POLICY, error.what)
+
+
+def _coded_clip(archive: Archive, clip: Clip, file: Path, facts: Facts, target: Target, source_bytes: int,
+                known: Mapping[str, str]) -> Kept | CodedClip:
+    """Mask and code a clip, unless equal pixels are there."""
+    sector = ""
+    if archive.policy.mask:
+        clip, sector = mask_clip(clip, file)
     pixels = pixels_digest(clip)
     twin = _find(archive, known[pixels]) if pixels in known else None
     if twin is not None and twin.coded is not None and twin.coding is not None and _is_same(twin, target):
-        return twin.coded, twin.coding, warnings
-    return _encode(archive, clip, target, pixels, source.size_bytes, warnings)
+        coded: CodedClip | Kept = CodedClip(twin.coded, twin.coding, list(clip.warnings))
+    else:
+        coded = _encode(archive, clip, target, pixels, source_bytes, sector)
+    if isinstance(coded, CodedClip) and facts.is_dicom:
+        return replace(coded, header=_header(archive, file, bool(sector)))
+    return coded
+
+
+def mask_clip(clip: Clip, file: Path) -> tuple[Clip, str]:
+    """A clip with what lies beside the ultrasound set to 0, and how the sector was found.
+
+    Raises
+    ------
+    ClipError
+        When none can be found.
+    """
+    from lrmcodec.sector import choose_sector
+
+    boxes: Sequence[Box] = ()
+    if clip.metadata.get("source") == "dicom":
+        from lrmcodec.formats.dicom_regions import Regions
+
+        boxes = Regions.read(file).boxes((clip.frames.shape[1], clip.frames.shape[2]))
+    sector = choose_sector(clip, boxes)
+    return sector.apply(clip), sector.source
 
 
 def _is_same(twin: Entry, target: Target) -> bool:
@@ -182,18 +239,16 @@ def _is_same(twin: Entry, target: Target) -> bool:
 
 
 def _encode(archive: Archive, clip: Clip, target: Target, pixels: str, source_bytes: int,
-            warnings: list[str]) -> Kept | tuple[Blob, Coding, list[str]]:
+            sector: str) -> Kept | CodedClip:
     pack = find_pack(archive.policy.pack)
-    try:
-        encoded, settings = _meet(clip, target, pack)
-    except (ClipError, TargetError) as error:
-        return Kept(UNCODABLE if isinstance(error, ClipError) else POLICY, error.what)
+    encoded, settings = _meet(clip, target, pack)
     if encoded is None:
         return Kept(POLICY, f"no setting gives the SSIM3D of {target.min_ssim:g} that the policy asks for")
     if len(encoded.data) >= source_bytes:
         return Kept(POLICY, "coded it would be larger than it is")
-    coding = _coding(clip, encoded, pixels, pack, {"asked": target.as_dict(), **settings})
-    return objects.put_plain(archive.store, encoded.data), coding, warnings
+    asked = {"asked": target.as_dict(), **settings, **({"mask": sector} if sector else {})}
+    coding = _coding(clip, encoded, pixels, pack, asked)
+    return CodedClip(objects.put_plain(archive.store, encoded.data), coding, list(clip.warnings))
 
 
 def _meet(clip: Clip, target: Target, pack: Pack) -> tuple[codec.Encoded | None, dict[str, float]]:
@@ -208,13 +263,12 @@ def _meet(clip: Clip, target: Target, pack: Pack) -> tuple[codec.Encoded | None,
 def _coding(clip: Clip, encoded: codec.Encoded, pixels: str, pack: Pack, settings: Mapping[str, Any]) -> Coding:
     file, report = codec.open(encoded.data), encoded.report
     decoded, means = decoded_facts(file)
-    technical = {key: value for key, value in clip.metadata.items() if key != "warnings"}
     return Coding(
         pixels_sha256=pixels, decoded_sha256=decoded, frame_means=means, frames=report.frames, height=report.height,
         width=report.width, fps=report.fps, is_even=even_rate(clip.times_s) is not None,
         duration_s=round(clip.duration_s, 6), settings=settings,
         pack=pack.digest, lrm_version=VERSION, ratio=round(report.ratio, 3), psnr_db=round(report.psnr_db, 3),
-        ssim3d=round(report.ssim3d, 5), rank=report.rank, readout=_readout(file), technical=technical)
+        ssim3d=round(report.ssim3d, 5), rank=report.rank, readout=_readout(file), technical=dict(clip.metadata))
 
 
 def _readout(file: codec.LrmFile) -> dict[str, Any]:

@@ -123,3 +123,23 @@ def test_names_that_lead_out_of_the_folder(archive: Archive, tmp_path: Path, pat
     entry = replace(next(Manifest(archive.store).entries()), path=path)
     with pytest.raises(ArchiveError, match="leads out"):
         output_path(entry, str(tmp_path), "", True)
+
+
+def test_studies_come_back_as_the_archive_kept_them(studies: Path, tmp_path: Path, make: Make) -> None:
+    """With --keep-study patient and study, as new instances of a new series; without it nobody's."""
+    import pydicom
+
+    from lrmcodec.archive.home import make_archive
+    from lrmcodec.archive.policy import Policy, Target
+
+    source = next(studies.rglob("IM00000.dcm"))
+    original = pydicom.dcmread(source)
+    for keep in (True, False):
+        make(tmp_path / f"a{keep}", source, policy=Policy(Target(quality=40), keep_study=keep))
+        get(make_archive(str(tmp_path / f"a{keep}"), None), tmp_path / f"out{keep}")
+        back = pydicom.dcmread(tmp_path / f"out{keep}" / "IM00000.dcm")
+        assert (back.get("PatientName") == original.PatientName) is keep
+        assert (back.get("StudyInstanceUID") == original.StudyInstanceUID) is keep
+        assert back.SOPInstanceUID != original.SOPInstanceUID
+        assert back.ImageType[0] == "DERIVED"
+        assert back.LossyImageCompression == "01"
