@@ -39,14 +39,28 @@ mark or a maker's logo (about 0.1 %) is not taken for one.
 MARK_AREA = 0.0015
 """Part of the pixels from which on colored marks are mentioned in a warning, although they are accepted."""
 
-COLOR_STRIDE = 4
-"""Every so many frames are checked for color: several in each heart beat at any usual frame rate."""
-
-
 def color_area(rgb: NDArray[np.uint8]) -> float:
     """Part (0 to 1) of the pixels of an (H, W, 3) picture that are colored; one in four is looked at."""
     sample = rgb[::2, ::2]
     spread = sample.max(axis=2) - sample.min(axis=2)
+    return float(np.count_nonzero(spread >= COLOR_SPREAD) / spread.size)
+
+
+def chroma_area(y: NDArray[np.uint8], u: NDArray[np.uint8], v: NDArray[np.uint8], *, full_range: bool,
+                hd: bool) -> float:
+    """As `color_area`, of stored Y, Cb and Cr of one shape, without a conversion of the picture.
+
+    `full_range` tells levels of 0 to 255 from those of video, `hd` ITU-R BT.709 from BT.601.
+    """
+    blue, red = (plane.astype(np.int16) - 128 for plane in (u, v))
+    reach = int(np.abs(blue).max()) + int(np.abs(red).max())
+    if reach * 2.5 < COLOR_SPREAD:  # the most that any of these matrices makes of it
+        return 0.0
+    gain, black = (1.0, 0) if full_range else (255 / 224, 16)
+    light = (y.astype(np.float32) - black) * (1 if full_range else 255 / 219)
+    kr, kg_b, kg_r, kb = (1.5748, 0.1873, 0.4681, 1.8556) if hd else (1.402, 0.3441, 0.7141, 1.772)
+    rgb = np.stack([light + kr * gain * red, light - gain * (kg_b * blue + kg_r * red), light + kb * gain * blue])
+    spread = np.ptp(np.clip(rgb, 0, 255), axis=0)
     return float(np.count_nonzero(spread >= COLOR_SPREAD) / spread.size)
 
 
@@ -97,11 +111,6 @@ class FrameCollector:
         if self._file is not None:
             self._file.close()
 
-    @property
-    def checks_color(self) -> bool:
-        """Whether the next frame is one of those to be shown to `check_color`."""
-        return self.count % COLOR_STRIDE == 0
-
     def warn(self, text: str) -> None:
         """Note what a user should know: a sentence without full stop that names no file and no patient."""
         if text not in self._warnings:
@@ -125,15 +134,18 @@ class FrameCollector:
         ClipError
             When it contains color and gray was not asked for.
         """
-        self._color_area = max(self._color_area, color_area(rgb))
+        self.note_color(color_area(rgb))
+
+    def note_color(self, area: float) -> None:
+        """Take in which part (0 to 1) of the next picture is colored; errors as `check_color`."""
+        self._color_area = max(self._color_area, area)
         if self._color_area > COLOR_AREA and not self._gray:
             what = f"{self.name} contains color (frame {self.count}, {self._color_area:.1%} of the picture)."
             raise ClipError(what, "Pass --gray to encode as gray.")
 
     def add_rgb(self, rgb: NDArray[np.uint8]) -> None:
-        """Append one (H, W, 3) picture as gray, checking it for color now and then."""
-        if self.checks_color:
-            self.check_color(rgb)
+        """Append one (H, W, 3) picture as gray, checking it for color."""
+        self.check_color(rgb)
         self.add(luma(rgb))
 
     def add(self, frame: Frame) -> None:

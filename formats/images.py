@@ -18,6 +18,7 @@ from lrmcodec.formats.clip import DEFAULT_FPS, Clip, uniform_times
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
 from lrmcodec.formats.npz import member
+from lrmcodec.formats.pixels import gray_levels
 from lrmcodec.formats.stamps import UNKNOWN_RATE
 
 TIMES_FILE = "clip.json"
@@ -59,16 +60,11 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _collect_png(path: Path, collector: FrameCollector) -> None:
-    picture = decode_picture(path.read_bytes(), "png")
+    data = path.read_bytes()
+    picture = decode_picture(data, "png")
     if picture is None:
         raise ClipError(f"{path} is not a readable PNG picture.", "Remove or replace it.")
-    if any(part.bits > 8 for part in picture.format.components):
-        what = f"{path} has more than 8 bits a sample."
-        raise ClipError(what, "Convert it to 8 bits with the window you need.")
-    if picture.format.name == "gray":
-        collector.add(np.asarray(picture.to_ndarray(), dtype=np.uint8))
-    else:
-        collector.add_rgb(np.asarray(picture.to_ndarray(format="rgb24"), dtype=np.uint8))
+    collector.add(gray_levels(picture, collector, data))
 
 
 def decode_picture(data: bytes, codec: str) -> av.VideoFrame | None:

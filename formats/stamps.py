@@ -21,6 +21,14 @@ BAD_STAMPS = "frame times are missing, repeated or out of order: {rate:g} frames
 
 MAX_DENOMINATOR = 100_000
 
+MIN_RATE, MAX_RATE = 0.001, 50_000.0
+"""Frames a second that a clip can have; what a container says beyond them is a mistake or an invention."""
+
+
+def is_plausible(rate: Fraction | float) -> bool:
+    """Whether frames may come at `rate` a second."""
+    return MIN_RATE <= rate <= MAX_RATE
+
 
 def even_rate(times_s: NDArray[np.float64]) -> Fraction | None:
     """Frames a second of evenly spaced times as a simple fraction, or None when they are irregular.
@@ -67,12 +75,15 @@ def times_from_stamps(
     count = len(stamps)
     if count == 1:
         return np.zeros(1), None
+    rates = [rate for rate in rates if is_plausible(rate)]
     ticks = np.array([stamp if stamp is not None else -1 for stamp in stamps], np.int64)
     if None in stamps or (np.diff(ticks) <= 0).any():
         if not rates:
             return uniform_times(count, DEFAULT_FPS), UNKNOWN_RATE
         return uniform_times(count, float(rates[0])), BAD_STAMPS.format(rate=float(rates[0]))
     ticks -= ticks[0]
+    if not is_plausible((count - 1) / (int(ticks[-1]) * tick)):
+        return uniform_times(count, DEFAULT_FPS), UNKNOWN_RATE
     for rate in rates:
         deviation = ticks - np.arange(count) * float(1 / (rate * tick))
         if np.ptp(deviation) < 1:

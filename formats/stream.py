@@ -1,34 +1,55 @@
-"""Video containers through PyAV (FFmpeg): frames and their times in and out."""
+"""Clips in from video containers, through PyAV (FFmpeg): every frame, its time, and what is not as promised."""
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
 import av
-import numpy as np
 
 from lrmcodec.formats.clip import Clip
-from lrmcodec.formats.errors import ClipError, OutputError
-from lrmcodec.formats.frames import Frame, FrameCollector, Output, Progress
-from lrmcodec.formats.stamps import even_rate, times_from_stamps
+from lrmcodec.formats.ending import CUT_OFF, is_cut_off
+from lrmcodec.formats.errors import ClipError
+from lrmcodec.formats.ffmpeg_log import FfmpegLog, ffmpeg_log, reason
+from lrmcodec.formats.frames import FrameCollector, Progress
+from lrmcodec.formats.kinds import CONVERT, HEAD_BYTES, is_video
+from lrmcodec.formats.pixels import gray_levels
+from lrmcodec.formats.stamps import is_plausible, times_from_stamps
+from lrmcodec.formats.stream_write import SIZE_NOTE
 
-DEMUXERS = "avi,matroska,webm,mov,mp4,mpeg,mpegts,mpegvideo,h264,hevc,m4v,gif,flv,asf,ogg,png_pipe,jpeg_pipe"
+DEMUXERS = ("avi,matroska,webm,mov,mp4,mpeg,mpegts,mpegvideo,h264,hevc,m4v,mjpeg,gif,apng,flv,asf,ogg,mxf,dv,ivf,nut,"
+            "yuv4mpegpipe,png_pipe,jpeg_pipe,jpegls_pipe,j2k_pipe,bmp_pipe,pgm_pipe,ppm_pipe")
 """What is accepted as a video. FFmpeg alone would draw text files as terminal screens, and follow play lists
 to other files and hosts."""
 
-SIZE_NOTE = "lrmcodec picture {height}x{width}"
-"""Comment in an mp4 whose picture was padded to an even size, as H.264 in 4:2:0 needs; the reader crops."""
+MARK_RATE = Fraction(7919, 1000)
+"""Frames a second that FFmpeg is told to assume where a raw stream has no rate, so that we see that it has none."""
+
+RAW = ("h264", "hevc", "m4v", "mpegvideo", "mjpeg")
+"""Demuxers of bare streams; together with those of single pictures they assume a rate where there is none."""
+
+STILL_CODECS = ("mjpeg", "png")
+"""Codecs whose pictures stand alone and may say by Exif how they are held."""
+
+HIDING_CODECS = ("vp8", "vp9", "av1", "mpeg4", "msmpeg4v3")
+"""Codecs with packets that show no picture of their own, so that packets say nothing about frames."""
+
+_SYSTEM_ERRORS = frozenset({errno.ENOENT, errno.EACCES, errno.EIO, errno.EISDIR, errno.ENOMEM, errno.EMFILE})
+"""Failures of the machine rather than of the file."""
+
+JPEG_SEARCH_BYTES = 1 << 24
+"""Where the second of a row of JPEG pictures must begin."""
 
 MICROSECOND = Fraction(1, 1_000_000)
-"""Time base of mp4 files with irregular times."""
 
-Clock = tuple[Fraction, Sequence[int]]
-"""A tick in seconds and the frames' time stamps in ticks."""
+Source = str | IO[bytes]
+"""An address of FFmpeg's, or an open file."""
 
 
 @dataclass
@@ -41,19 +62,33 @@ class Track:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class _Tally:
+    """Packets of a track: with a picture, failed, repeating the picture before, hidden by an edit list."""
+
+    whole: int = 0
+    failed: int = 0
+    empty: int = 0
+    hidden: int = 0
+
+
 def read_video(path: Path, collector: FrameCollector, progress: Progress | None = None) -> Clip:
     """Decode a video file.
 
-    Damage in the middle does not lose the rest: frames that decode are kept, and a warning says so where FFmpeg
-    notices (it does not for damaged FFV1 and MJPEG pictures whose headers are whole).
+    Damage in the middle does not lose the rest: frames that decode are kept, and warnings say what FFmpeg noticed (it
+    does not notice damage to pictures without checksums whose headers are whole).
 
     Raises
     ------
     ClipError
-        When the file is no video, holds no frame that can be decoded, changes its size or has color.
+        When the file is no video, holds no frame that can be decoded, changes its size, has color, or samples of more
+        than 8 bits that nothing says how to show.
     """
-    # "file:" keeps FFmpeg from taking a name with a colon for the address of a stream.
-    track = decode_track(f"file:{path.resolve()}", collector, progress)
+    with path.open("rb") as file:
+        if is_cut_off(file, path.stat().st_size):
+            collector.warn(CUT_OFF)
+        # "file:" keeps FFmpeg from taking a name with a colon for the address of a stream.
+        track = decode_track(f"file:{path.resolve()}" if _is_text(path) else file, collector, progress)
     frames = collector.finish()
     times, warning = times_from_stamps(track.stamps, track.tick, track.rates)
     if warning:
@@ -61,81 +96,224 @@ def read_video(path: Path, collector: FrameCollector, progress: Progress | None 
     return Clip(frames, times, {"source": "video", **track.facts}, collector.warnings)
 
 
-def decode_track(
-    source: str | IO[bytes], collector: FrameCollector, progress: Progress | None = None
-) -> Track:
-    """Decode the first video track of `source` (an address of FFmpeg's, or an open file) into `collector`.
+def _is_text(path: Path) -> bool:
+    """Whether FFmpeg can be told the name; bytes that are no UTF-8 it does not take."""
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def decode_track(source: Source, collector: FrameCollector, progress: Progress | None = None) -> Track:
+    """Decode the longest video track of `source` into `collector`.
 
     Raises
     ------
     ClipError
         As `read_video`.
     """
-    try:
-        container = av.open(source, options={"format_whitelist": DEMUXERS})
-    except (av.FFmpegError, ValueError) as error:
-        what = f"{collector.name} is not a video that can be read, or is damaged ({_reason(error)})."
-        raise ClipError(what, "Check that the file is complete and plays elsewhere.") from error
-    with container:
-        if not container.streams.video:
-            raise ClipError(f"{collector.name} holds no video track.", "Choose a file with pictures.")
-        return _decode(container, container.streams.video[0], collector, progress)
-
-
-def _decode(container: Any, stream: Any, collector: FrameCollector, progress: Progress | None) -> Track:
-    # Unknown rates are None in PyAV 18 and other falsy objects in 19.
-    rates = tuple(Fraction(r) for r in (stream.average_rate, stream.guessed_rate) if r)
-    track = Track(Fraction(stream.time_base or MICROSECOND), rates)
-    crop = _noted_size(container.metadata.get("comment", ""))
-    stream.thread_type = "AUTO"
-    corrupt = 0
-    for frame in _frames(container, stream, collector):
-        if not track.stamps:
-            track.facts = _facts(container, stream, frame)
-        _collect(frame, collector, crop)
-        track.stamps.append(frame.pts)
-        corrupt += frame.is_corrupt
-        if progress and collector.count % 16 == 0:
-            progress(min(1.0, collector.count / stream.frames) if stream.frames else None, "reading")
-    if corrupt:
-        collector.warn(f"{corrupt} frames are damaged in part")
-    if collector.count < stream.frames:
-        collector.warn(f"the file promises {stream.frames} frames, {collector.count} could be decoded")
+    with ffmpeg_log() as log:
+        index = _longest(source, collector)
+        with closing(_open(source, collector.name)) as container:
+            track = _decode(container, container.streams.video[index], collector, progress, log)
+    for sentence in log.sentences:
+        collector.warn(sentence)
     return track
 
 
-def _frames(container: Any, stream: Any, collector: FrameCollector) -> Iterator[Any]:
-    """All frames by decoding from the start; packets that fail are counted in a warning."""
-    damaged = 0
-    packets = container.demux(stream)
+def _open(source: Source, name: str) -> Any:
+    options = {"format_whitelist": DEMUXERS, "framerate": str(MARK_RATE), "min_delay": "0", "default_delay": "0"}
+    try:
+        container = av.open(source, format=_demuxer(source), options=options)
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None and error.errno in _SYSTEM_ERRORS:
+            raise
+        raise _unreadable(source, name, reason(error)) from error
+    if not container.streams.video:
+        container.close()
+        raise ClipError(f"{name} holds no video track.", "Choose a file with pictures.")
+    return container
+
+
+def _begin(source: Source, count: int) -> bytes:
+    """First `count` bytes; an open file is put back to its beginning."""
+    if isinstance(source, str):
+        with Path(source.removeprefix("file:")).open("rb") as file:
+            return file.read(count)
+    source.seek(0)
+    head = source.read(count)
+    source.seek(0)
+    return head
+
+
+def _demuxer(source: Source) -> str | None:
+    """Name of the demuxer where FFmpeg would choose wrongly: it reads the first JPEG of a row of them alone."""
+    if _begin(source, 3) != b"\xff\xd8\xff":
+        return None
+    return "mjpeg" if b"\xff\xd9\xff\xd8\xff" in _begin(source, JPEG_SEARCH_BYTES) else None
+
+
+def _unreadable(source: Source, name: str, why: str) -> ClipError:
+    """Tell a damaged file from one of another kind."""
+    if is_video(_begin(source, HEAD_BYTES)):
+        return ClipError(f"{name} is damaged ({why}).", "Check that the file is complete and plays elsewhere.")
+    return ClipError(f"{name} is of no kind that is read.", CONVERT)
+
+
+def _longest(source: Source, collector: FrameCollector) -> int:
+    """Which of the video tracks has the most packets; the others are named in warnings."""
+    with closing(_open(source, collector.name)) as container:
+        tracks = container.streams.video
+        if len(tracks) == 1:
+            return 0
+        counts = [0] * len(tracks)
+        place = {track.index: i for i, track in enumerate(tracks)}
+        for packet in _packets(container, tracks, None):
+            counts[place[packet.stream.index]] += 1
+        longest = counts.index(max(counts))
+        for i, (track, count) in enumerate(zip(tracks, counts, strict=True)):
+            if i != longest:
+                context = track.codec_context
+                collector.warn(f"picture stream {i + 1} of {len(tracks)} was not read: {context.name}, "
+                               f"{context.height} x {context.width} pixels, {count} packets")
+    return longest
+
+
+def _packets(container: Any, tracks: Any, log: FfmpegLog | None) -> Iterator[Any]:
+    """Packets up to the end of the file, or to damage behind which nothing can be read; FFmpeg's log tells of that."""
+    packets = container.demux(tracks)
     while True:
         try:
-            frames = next(packets).decode()
+            packet = next(packets)
         except StopIteration:
-            break
-        except av.FFmpegError:
-            # The demuxer's generator ends with its own error; a decoder's error leaves it usable.
-            damaged += 1
+            return
+        except av.FFmpegError as error:
+            if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+                raise
+            return
+        if log is not None:
+            log.drain()
+        if packet.size or packet.pts is not None or packet.dts is not None:  # others only mark the end
+            yield packet
+
+
+def _decode(container: Any, stream: Any, collector: FrameCollector, progress: Progress | None,
+            log: FfmpegLog) -> Track:
+    # Unknown rates are None in PyAV 18 and other falsy objects in 19.
+    rates = [Fraction(r) for r in (stream.average_rate, stream.guessed_rate) if r]
+    track = Track(Fraction(stream.time_base or MICROSECOND), tuple(r for r in rates if not _is_mark(r, container)))
+    crop = _noted_size(container.metadata.get("comment", ""))
+    promised = _promised(container, stream)
+    # Threads that decode frames side by side lose those that are under way when one is damaged.
+    stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+    tally, corrupt = _Tally(), 0
+    for frame, packet in _frames(container, stream, tally, log):
+        if not track.stamps:
+            track.facts = _facts(container, stream, frame)
+        _collect(frame, packet, collector, crop)
+        track.stamps.append(frame.pts)
+        corrupt += frame.is_corrupt
+        if progress and collector.count % 16 == 0:
+            progress(min(1.0, collector.count / promised) if promised else None, "reading")
+    if _is_invented(container, stream, track):
+        track.rates, track.stamps = (), [None] * len(track.stamps)
+    if container.format.name == "avi" and track.stamps and track.stamps[-1] is not None:
+        # Empty chunks show the picture before once more: FFmpeg counts them in time stamps and gives no packet.
+        tally.empty += max(0, track.stamps[-1] + 1 - tally.whole - tally.failed)
+    _warn_of_counts(collector, tally, promised, corrupt, stream.codec_context.name)
+    _warn_of_duration(container, stream, track, collector)
+    return track
+
+
+def _frames(container: Any, stream: Any, tally: _Tally, log: FfmpegLog) -> Iterator[tuple[Any, Any]]:
+    """All frames by decoding from the start, each with the packet that brought it out; packets are counted."""
+    for packet in _packets(container, stream, log):
+        if not packet.size:
+            tally.empty += 1  # AVI: show the picture before once more; FFmpeg would take it for the end
             continue
-        yield from frames
-    if damaged:
-        collector.warn(f"{damaged} damaged packets were left out")
+        if packet.is_discard:
+            tally.hidden += 1
+        try:
+            frames = packet.decode()
+            tally.whole += 1
+        except av.FFmpegError:
+            tally.failed += 1
+            continue
+        yield from ((frame, packet) for frame in frames)
+    try:
+        yield from ((frame, None) for frame in stream.codec_context.decode(None))
+    except av.EOFError:
+        pass
+    except av.FFmpegError:
+        tally.failed += 1
 
 
-def _collect(frame: Any, collector: FrameCollector, crop: tuple[int, int] | None) -> None:
-    """Append one frame, its luma expanded to the full range of 0 to 255, as FFmpeg turns video gray."""
-    is_gray = frame.format.name.startswith("gray")
-    if collector.checks_color and not is_gray:
-        collector.check_color(frame.to_ndarray(format="rgb24"))
-    gray = _upright(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8), frame.rotation)
+def _promised(container: Any, stream: Any) -> int:
+    """Pictures that the file says it holds; 0 where it does not say.
+
+    In mp4 and mov an edit list may leave pictures out or show them twice: what it leaves counts.
+    """
+    if "mov" in container.format.name and len(stream.index_entries):
+        return len(stream.index_entries)
+    told = next((text for key, text in stream.metadata.items() if key.startswith("NUMBER_OF_FRAMES")), "")
+    return int(stream.frames) or (int(told) if told.isdecimal() else 0)
+
+
+def _warn_of_counts(collector: FrameCollector, tally: _Tally, promised: int, corrupt: int, codec: str) -> None:
+    found = collector.count + tally.empty + tally.hidden
+    packets = tally.whole + tally.failed
+    if corrupt:
+        collector.warn(f"frames damaged in part: {corrupt}")
+    if tally.failed:
+        collector.warn(f"damaged packets left out: {tally.failed}")
+    if found < promised:
+        collector.warn(f"the file promises {promised} frames, {found} could be decoded")
+    elif found > promised > 0:
+        collector.warn(f"the file promises {promised} frames, {found} were found and read")
+    elif not promised and collector.count + tally.hidden < tally.whole and codec not in HIDING_CODECS:
+        collector.warn(f"the file holds {packets} coded pictures, {collector.count + tally.hidden} could be decoded")
+
+
+def _warn_of_duration(container: Any, stream: Any, track: Track, collector: FrameCollector) -> None:
+    """Compare the end that Matroska notes for a track, which has no count, with the last picture's."""
+    promised = _seconds(next((text for key, text in stream.metadata.items() if key.startswith("DURATION")), ""))
+    stamps = [stamp for stamp in track.stamps if stamp is not None]
+    if promised and len(stamps) > 1 and "matroska" in container.format.name:
+        interval = (max(stamps) - min(stamps)) / (len(stamps) - 1)
+        end = float((max(stamps) + interval) * track.tick)
+        if promised - end > 1.5 * interval * track.tick:
+            collector.warn(f"the file promises {promised:.3f} s, its pictures end at {end:.3f} s")
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a duration in the form 00:00:01.600000000; 0 for other texts."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) if match else 0.0
+
+
+def _is_mark(rate: Fraction, container: Any) -> bool:
+    return _assumes_rates(container) and abs(rate / MARK_RATE - 1) < Fraction(1, 500)
+
+
+def _assumes_rates(container: Any) -> bool:
+    return container.format.name in RAW or container.format.name.endswith("_pipe")
+
+
+def _is_invented(container: Any, stream: Any, track: Track) -> bool:
+    """Whether FFmpeg made the times up: no rate in a raw stream, no delays in a GIF."""
+    if container.format.name == "gif":
+        return not stream.average_rate
+    return _assumes_rates(container) and not any(map(is_plausible, track.rates))
+
+
+def _collect(frame: Any, packet: Any, collector: FrameCollector, crop: tuple[int, int] | None) -> None:
+    """Append one frame."""
+    alone = packet is not None and packet.stream.codec_context.name in STILL_CODECS
+    gray = gray_levels(frame, collector, bytes(packet) if alone else b"")
     if crop is not None and _pads(crop, gray.shape):
         gray = gray[: crop[0], : crop[1]]
     collector.add(gray)
-
-
-def _upright(gray: Frame, rotation: int) -> Frame:
-    """Apply the rotation that a phone noted, in degrees counter-clockwise; only quarter turns exist."""
-    return np.rot90(gray, round(rotation / 90)) if rotation else gray
 
 
 def _noted_size(comment: str) -> tuple[int, int] | None:
@@ -159,122 +337,3 @@ def _facts(container: Any, stream: Any, frame: Any) -> dict[str, Any]:
     if aspect and aspect != 1:
         facts["pixel_aspect"] = float(aspect)
     return facts
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", "") or type(error).__name__)
-
-
-def write_avi(path: Path, output: Output) -> None:
-    """Write lossless gray FFV1 in AVI, with checksums.
-
-    Raises
-    ------
-    OutputError
-        When the times are irregular: AVI counts frames and stores no times.
-    """
-    rate = even_rate(output.times_s)
-    if rate is None:
-        hint = "Choose .mkv, or decode at an even --fps."
-        raise OutputError("AVI cannot hold irregular frame times.", hint)
-    _write(path, output, "avi", "ffv1", "gray", _even_clock(output, rate), _FFV1)
-
-
-def write_mkv(path: Path, output: Output) -> None:
-    """Write lossless gray FFV1 in Matroska, times rounded to its 1 ms.
-
-    Raises
-    ------
-    OutputError
-        When irregular times fall together at 1 ms.
-    """
-    rate = even_rate(output.times_s)
-    clock = _even_clock(output, rate) if rate else _rounded_clock(output, 1000, "Matroska", ".npz or .mp4")
-    _write(path, output, "matroska", "ffv1", "gray", clock, _FFV1)
-
-
-def write_mp4(path: Path, output: Output) -> None:
-    """Write H.264 4:2:0 (near lossless, for players), even rates exactly and irregular times to 1 µs.
-
-    Odd sizes are padded by repeating the last row or column; a comment lets our reader crop it again.
-    """
-    rate = even_rate(output.times_s)
-    clock = _even_clock(output, rate) if rate else _rounded_clock(output, 1_000_000, "mp4", ".npz")
-    _write(path, output, "mp4", "libx264", "yuv420p", clock, {"crf": "12", "movflags": "+faststart"})
-
-
-def write_gif(path: Path, output: Output) -> None:
-    """Write a GIF of 256 gray levels, pixels exact, times rounded to its 10 ms.
-
-    Raises
-    ------
-    OutputError
-        Above 50 frames a second, which viewers slow down to 10.
-    """
-    stamps = np.rint(output.times_s * 100).astype(np.int64)
-    if (np.diff(stamps) < 2).any():
-        hint = "Choose .mp4, or decode at --fps 50."
-        raise OutputError("GIF cannot show more than 50 frames a second.", hint)
-    _write(path, output, "gif", "gif", "gray", (Fraction(1, 100), stamps.tolist()), {})
-
-
-_FFV1 = {"level": "3", "slicecrc": "1", "g": "1"}
-"""Each frame for itself, with checksums: damage stays in one frame, and any frame can be reached."""
-
-
-def _even_clock(output: Output, rate: Fraction) -> Clock:
-    return 1 / rate, range(len(output.times_s))
-
-
-def _rounded_clock(output: Output, per_second: int, name: str, other: str) -> Clock:
-    stamps = np.rint(output.times_s * per_second).astype(np.int64)
-    if (np.diff(stamps) <= 0).any():
-        raise OutputError(f"{name} cannot tell frames less than 1/{per_second} s apart.", f"Choose {other}.")
-    return Fraction(1, per_second), [int(stamp) for stamp in stamps]
-
-
-REPEATABLE = {"fflags": "+bitexact"}
-"""Muxers leave out random identifiers and their own version, so that equal clips give equal files."""
-
-
-def _write(path: Path, output: Output, container: str, codec: str, pixel_format: str,
-           clock: Clock, options: dict[str, str]) -> None:
-    """Encode all frames."""
-    if codec not in av.codecs_available:
-        raise OutputError(f"this PyAV has no {codec} encoder.", "Install PyAV from PyPI, or choose .npz.")
-    tick, stamps = clock
-    even = pixel_format == "yuv420p"
-    try:
-        with av.open(str(path), "w", format=container, options=REPEATABLE) as file:
-            stream = _add_stream(file, output, codec, pixel_format, tick, options)
-            if even and (output.height % 2 or output.width % 2):
-                file.metadata["comment"] = SIZE_NOTE.format(height=output.height, width=output.width)
-            for frame, stamp in zip(output.frames, stamps, strict=True):
-                pixels = _padded(frame) if even else np.ascontiguousarray(frame)
-                picture = av.VideoFrame.from_ndarray(pixels, "gray").reformat(format=pixel_format)
-                picture.pts, picture.time_base = stamp, tick
-                file.mux(stream.encode(picture))
-            file.mux(stream.encode(None))
-    except av.FFmpegError as error:
-        if isinstance(error, OSError):
-            raise  # disk full and the like: atomic_path explains them
-        raise OutputError(f"{codec} failed to encode: {_reason(error)}.", "Choose .npz.") from error
-
-
-def _add_stream(file: Any, output: Output, codec: str, pixel_format: str, tick: Fraction,
-                options: dict[str, str]) -> Any:
-    rate = even_rate(output.times_s) or Fraction(1 / float(np.median(np.diff(output.times_s))))
-    stream = file.add_stream(codec, rate=rate.limit_denominator(100_000), options=options)
-    even = pixel_format == "yuv420p"
-    stream.height, stream.width = output.height, output.width
-    if even:
-        stream.height += output.height % 2
-        stream.width += output.width % 2
-    stream.pix_fmt = pixel_format
-    stream.time_base = stream.codec_context.time_base = tick
-    return stream
-
-
-def _padded(frame: Frame) -> Frame:
-    """Make both sizes even by repeating the last row and column."""
-    return np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2)), "edge")

@@ -13,12 +13,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.formats import images, stream
+from lrmcodec.formats import images, stills, stream, stream_write
 from lrmcodec.formats.atomic import atomic_path
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.frames import DicomOptions, Frame, FrameCollector, Output, Progress
+from lrmcodec.formats.kinds import CONVERT, HEAD_BYTES, PILLOW, not_read
 from lrmcodec.formats.optional import dicom_module
+from lrmcodec.formats.spool import local_file
 
 
 def read_clip(
@@ -62,9 +64,8 @@ def read_clip(
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ClipError(f"a frame rate of {fps} is not possible.", "Pass --fps a number above 0.")
     try:
-        reader = _reader(path)
-        with FrameCollector(str(path), gray=gray, size=size) as collector:
-            clip = reader(path, collector, progress)
+        with local_file(path) as local, FrameCollector(str(path), gray=gray, size=size) as collector:
+            clip = _reader(local, str(path))(local, collector, progress)
     except (OSError, MemoryError, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ClipError(f"{path} cannot be read: {reason}.", "Check the name and its permissions.") from error
@@ -77,21 +78,25 @@ def _at_rate(clip: Clip, fps: float) -> Clip:
     return replace(clip, times_s=uniform_times(len(clip.frames), fps), warnings=warnings)
 
 
-def _reader(path: Path) -> Callable[[Path, FrameCollector, Progress | None], Clip]:
+def _reader(path: Path, name: str) -> Callable[[Path, FrameCollector, Progress | None], Clip]:
     """Choose by what the file is; its name only decides for DICOM without the usual preamble."""
     if path.is_dir():
         return images.read_png_folder
     with path.open("rb") as file:
-        head = file.read(132)
+        head = file.read(HEAD_BYTES)
     if not head:
-        raise ClipError(f"{path} is empty.", "Check that it was copied completely.")
-    if head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
+        raise ClipError(f"{name} is empty.", "Check that it was copied completely.")
+    if head[128:132] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
         read: Callable[[Path, FrameCollector, Progress | None], Clip] = dicom_module("dicom", ClipError).collect_dicom
         return read
     if head.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
         return images.read_npy
     if head.startswith(b"PK\x03\x04") or path.suffix.lower() == ".npz":
         return images.read_npz
+    if PILLOW.match(head):
+        return stills.read_stills
+    if kind := not_read(head):
+        raise ClipError(f"{name} is {kind}; such files are not read.", CONVERT)
     return stream.read_video
 
 
@@ -100,10 +105,10 @@ def _write_dicom(path: Path, output: Output) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, Output], None]] = {
-    ".avi": stream.write_avi,
-    ".mkv": stream.write_mkv,
-    ".mp4": stream.write_mp4,
-    ".gif": stream.write_gif,
+    ".avi": stream_write.write_avi,
+    ".mkv": stream_write.write_mkv,
+    ".mp4": stream_write.write_mp4,
+    ".gif": stream_write.write_gif,
     ".npy": images.write_npy,
     ".npz": images.write_npz,
     ".dcm": _write_dicom,

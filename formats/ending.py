@@ -1,0 +1,111 @@
+"""Whether a file ends before its own outermost structure does, as a copy that was cut off."""
+
+from __future__ import annotations
+
+from typing import IO
+
+MAX_PARTS = 100_000
+"""Parts looked at before the file is left alone."""
+
+CUT_OFF = "the file is cut off: its end is missing"
+
+
+def is_cut_off(file: IO[bytes], size: int) -> bool:
+    """Whether a file of `size` bytes is shorter than its container says; false for kinds that say nothing.
+
+    Looks at RIFF (AVI, WebP), ISO media (mp4, mov), EBML (Matroska, WebM), GIF and PNG.
+    """
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] == b"RIFF":
+        return _riff_end(file, size) > size
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp"):
+        return _boxes_end(file, size) > size
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return _segment_end(file) > size
+    if head[:4] == b"GIF8":
+        return not _gif_ends(file)
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in _tail(file, size, 1 << 16)
+
+
+def _riff_end(file: IO[bytes], size: int) -> int:
+    """Where the last RIFF chunk ends; large AVI files have several. A length of 0 was never filled in."""
+    at = 0
+    for _ in range(MAX_PARTS):
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8 or head[:4] != b"RIFF" or head[4:] in (bytes(4), b"\xff" * 4):
+            break
+        at += 8 + int.from_bytes(head[4:], "little")
+        if at > size:
+            break
+    return at
+
+
+def _boxes_end(file: IO[bytes], size: int) -> int:
+    """Where the last of the outermost boxes ends (ISO/IEC 14496-12)."""
+    at = 0
+    for _ in range(MAX_PARTS):
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8 or not head[4:8].isalnum():
+            break
+        length = int.from_bytes(head[:4], "big")
+        if length == 1 and len(head) == 16:
+            length = int.from_bytes(head[8:], "big")
+        if length < 8:  # 0: to the end of the file
+            break
+        at += length
+        if at > size:
+            break
+    return at
+
+
+def _segment_end(file: IO[bytes]) -> int:
+    """Where the Segment of a Matroska file ends (RFC 8794); 0 where its length is unknown, as of live recordings."""
+    file.seek(4)
+    at = 4 + sum(_vint(file))
+    file.seek(at)
+    if file.read(4) != b"\x18\x53\x80\x67":
+        return 0
+    width, length = _vint(file)
+    return 0 if length == (1 << 7 * width) - 1 else at + 4 + width + length
+
+
+def _vint(file: IO[bytes]) -> tuple[int, int]:
+    """Bytes and value of a number of variable length."""
+    first = file.read(1) or b"\0"
+    width = 9 - first[0].bit_length()
+    rest = file.read(width - 1)
+    return width, int.from_bytes(bytes([first[0] & (0x80 >> width - 1) - 1 if width <= 8 else 0]) + rest, "big")
+
+
+def _gif_ends(file: IO[bytes]) -> bool:
+    """Whether the blocks of a GIF end with its trailer (GIF89a), or with something that is no block."""
+    file.seek(10)
+    _skip_palette(file)
+    file.seek(2, 1)
+    for _ in range(MAX_PARTS):
+        mark = file.read(1)
+        if mark == b",":
+            file.seek(8, 1)
+            _skip_palette(file)
+            file.seek(1, 1)
+        elif mark == b"!":
+            file.seek(1, 1)
+        else:
+            return mark != b""
+        while length := (file.read(1) or b"\0")[0]:
+            file.seek(length, 1)
+    return True
+
+
+def _skip_palette(file: IO[bytes]) -> None:
+    flags = (file.read(1) or b"\0")[0]
+    if flags & 0x80:
+        file.seek(3 << 1 + (flags & 7), 1)
+
+
+def _tail(file: IO[bytes], size: int, count: int) -> bytes:
+    file.seek(max(0, size - count))
+    return file.read(count)
