@@ -11,7 +11,6 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.frames import Frame, FrameCollector, chroma_area, luma
@@ -130,6 +129,8 @@ def _shown_at(picture: av.VideoFrame, coded: bytes) -> tuple[float, ...]:
 
 
 def _exif_orientation(coded: bytes) -> int:
+    from PIL import Image  # slow to import, and seldom needed
+
     with contextlib.suppress(OSError, SyntaxError, ValueError, struct.error, TypeError), Image.open(
             io.BytesIO(coded), formats=("JPEG", "PNG")) as still:
         return int(still.getexif().get(ORIENTATION_TAG, 1))

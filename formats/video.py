@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.formats import images, stills, stream, stream_write
+from lrmcodec.formats import images, stream, stream_write
 from lrmcodec.formats.atomic import atomic_path
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.errors import ClipError, OutputError
@@ -94,6 +94,8 @@ def _reader(path: Path, name: str) -> Callable[[Path, FrameCollector, Progress |
     if head.startswith(b"PK\x03\x04") or path.suffix.lower() == ".npz":
         return images.read_npz
     if PILLOW.match(head):
+        from lrmcodec.formats import stills  # Pillow is slow to import
+
         return stills.read_stills
     if kind := not_read(head):
         raise ClipError(f"{name} is {kind}; such files are not read.", CONVERT)
