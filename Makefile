@@ -28,7 +28,7 @@ demo: install
 # script. Without them those tests are skipped; `make test SERVICES=no` leaves it out.
 test: install
 	@SERVICES=$(SERVICES) sh tests/services.sh
-	@$(INSTALL) "$$(echo dist/*.whl)[dicom,dev,plot]"
+	@$(INSTALL) "$$(echo dist/*.whl)[dicom,dev]"
 	@$(MAKE) --no-print-directory check
 
 # The installed package is checked: from a folder, or with a path, where the checkout's own folders do not hide it.

@@ -85,10 +85,7 @@ def bench(console: Console, /, clips: tuple[str, ...], chosen_set: str | None, o
         return _speed(console, Path(output), repeats, given, as_json)
 
     from lrmcodec.benchmarks.measure.run import bench as measure
-    from lrmcodec.benchmarks.show.plots import check_matplotlib
 
-    if given["report"]:
-        check_matplotlib()
     sources = _sources(clips, chosen_set, given)
     plan = _plan(given)
     failures: list[tuple[str, str]] = []
@@ -135,7 +132,7 @@ def _failed(console: Console, failures: list[tuple[str, str]], clip: str, why: s
 
 def _report(folder: Path, rows: list[Row], sources: list[Source], plan: Plan, failures: list[tuple[str, str]],
             given: dict[str, Any]) -> list[str]:
-    """Write what a person reads; the summary needs no matplotlib."""
+    """Write what a person reads."""
     from lrmcodec.benchmarks.show import results_page, summary
 
     if not given["report"]:

@@ -26,7 +26,7 @@ def plot(console: Console, source: str, output: str | None, pack: str | None, de
 
     The picture shows the signal of the heart's cycle with end diastoles (ED) and end systoles (ES), the path of the
     coefficients with its principal direction, how alike every two frames are, and a frame at ED and at ES. Where no
-    heart beats it shows the main motion and its two ends. Needs matplotlib (pip install 'lrmcodec[plot]').
+    heart beats it shows the main motion and its two ends.
     """
     target = output_beside(source, output, (".png",), ".png", force)
     from lrmcodec.cardiac.readout import read_phase

@@ -41,7 +41,7 @@ class Read:
 @click.argument("sources", metavar="FILE...", nargs=-1, required=True)
 @click.option("--signal", is_flag=True, help="With --json: include the signal, one value a frame.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line an event, and nothing else on stdout.")
-@click.option("--plot", "picture", metavar="PNG", help="Draw the signals and events, a row a file (needs matplotlib).")
+@click.option("--plot", "picture", metavar="PNG", help="Draw the signals and events, a row a file.")
 @options.pack_folder
 @options.force
 @options.as_json

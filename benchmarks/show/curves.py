@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.benchmarks.measure.rows import Row
-from lrmcodec.benchmarks.show.bdrate import bd_rate_percent
 
 Metric = Literal["psnr_db", "ssim3d"]
 Front = list[tuple[float, float]]
 """(bytes, quality), both rising."""
 
+LEAST_POINTS = 3  # of a curve that can be integrated
 LOSSLESS_DB = 100.0
 """Rows of this PSNR and above are no part of a curve: between them and any lossy point nothing can be interpolated."""
 
@@ -67,13 +67,33 @@ def mean_curve(rows: Sequence[Row], codec: str, metric: Metric,
     return np.array(means)
 
 
+def bd_rate_percent(anchor: Front, test: Front) -> float | None:
+    """Percent by which the test's sizes differ from the anchor's at equal quality, averaged over quality.
+
+    Bjontegaard, "Calculation of average PSNR differences between RD-curves", ITU-T VCEG-M33, 2001; with monotone
+    piecewise cubic interpolation in place of one cubic, because curves over three decades of size are no cubics.
+
+    Returns
+    -------
+    float or None
+        Negative where the test is smaller; None where the curves share no range of quality or have fewer than three
+        points.
+    """
+    if min(len(anchor), len(test)) < LEAST_POINTS:
+        return None
+    if max(anchor[0][1], test[0][1]) >= min(anchor[-1][1], test[-1][1]):
+        return None
+    from bjontegaard import bd_rate  # here, because it imports matplotlib's pyplot
+
+    return float(bd_rate(*zip(*anchor, strict=True), *zip(*test, strict=True), method="pchip",
+                         require_matching_points=False, min_overlap=0))
+
+
 def bd_rates(rows: Sequence[Row], codec: str, anchor: str, metric: Metric) -> list[float]:
     """BD-rate of a codec against the anchor in percent, for every clip where both curves share qualities."""
     anchors = by_clip(rows, anchor)
     found = []
     for clip, clip_rows in by_clip(rows, codec).items():
-        test, reference = front(clip_rows, metric), front(anchors.get(clip, []), metric)
-        if test and reference:
-            value = bd_rate_percent(*zip(*reference, strict=True), *zip(*test, strict=True))
-            found += [] if value is None else [value]
+        value = bd_rate_percent(front(anchors.get(clip, []), metric), front(clip_rows, metric))
+        found += [] if value is None else [value]
     return found

@@ -1,4 +1,4 @@
-"""Pictures of rows, drawn with matplotlib (the `plot` extra)."""
+"""Pictures of rows, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from lrmcodec.benchmarks.show.summary import (
     name_of,
     rank_groups,
 )
-from lrmcodec.formats.errors import LrmError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,21 +37,6 @@ NAME_LENGTH = 26
 LEAST_RATIO = 20  # of curves of several sets beside each other
 PART_COLORS = {"header": "#555555", "times": "#999999", "metadata": "#bbbbbb", "pictures": "#1f5f99",
                "latent": "#17a2b8", "coeffs": "#e67e22", "phase": "#c0392b"}
-
-
-def check_matplotlib() -> None:
-    """Say what to install, before anything is measured.
-
-    Raises
-    ------
-    LrmError
-        When matplotlib is missing.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise LrmError("the report's plots need matplotlib, which is not installed.",
-                       "Install it with: pip install 'lrmcodec[plot]', or pass --no-report.") from error
 
 
 def png(figure: Figure) -> bytes:

@@ -1,4 +1,4 @@
-"""Figures of what the coefficients say, drawn with matplotlib, which comes with the extra `plot`."""
+"""Figures of what the coefficients say, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lrmcodec.cardiac.readout import Phase
 from lrmcodec.cardiac.trajectory import Motion, end_words, picked_frames
-from lrmcodec.formats.errors import OutputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,19 +29,10 @@ MARGIN = 0.12  # of the range, left free around a trajectory
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Empty figure of a size in inches that needs no display.
+    """Empty figure of a size in inches that needs no display."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    Raises
-    ------
-    OutputError
-        When matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OutputError("pictures need the package matplotlib, which is not installed.",
-                          "Install it with: pip install 'lrmcodec[plot]'") from error
     mpl.rcParams.update(STYLE)
     return Figure(figsize=(width, height), dpi=DPI)
 

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-pytest.importorskip("matplotlib")
-
 from lrmcodec.benchmarks import Plan, bench
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.rows import Row, read_rows

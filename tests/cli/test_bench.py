@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,15 +70,6 @@ def test_existing_results_need_a_word(run: Run, clips: Path, tmp_path: Path) -> 
     assert "--resume" in err
     assert run(*first, "--resume")[0] == 0
     assert run(*first, "--force")[0] == 0
-
-
-def test_without_matplotlib_the_install_command_is_named_first(run: Run, clips: Path, tmp_path: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    code, _, err = run("bench", clips, "-o", tmp_path / "out", *QUICK)
-    assert code == 1
-    assert "pip install 'lrmcodec[plot]'" in err
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("arguments", [("--ranks", "two"), ("--ratios", "x"), ("--set", "mnist"), ("--jobs", "0"),

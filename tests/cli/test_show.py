@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 from base64 import b64decode
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -53,7 +52,6 @@ def picture(path: Path) -> Image.Image:
 
 @pytest.mark.parametrize(("name", "words"), [("heart", "beats a minute"), ("lung", "no heartbeat found")])
 def test_plot_draws_one_picture(run: Run, folder: Path, tmp_path: Path, name: str, words: str) -> None:
-    pytest.importorskip("matplotlib")
     code, out, err = run("plot", folder / f"{name}.lrm", "-o", tmp_path / "x.png")
     assert (code, err) == (0, "")
     assert words in out
@@ -63,7 +61,6 @@ def test_plot_draws_one_picture(run: Run, folder: Path, tmp_path: Path, name: st
 
 
 def test_plot_says_what_it_shows(run: Run, folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     code, out, _ = run("plot", folder / "heart.lrm", "-o", tmp_path / "x.png", "--json")
     values = json.loads(out)
     assert code == 0
@@ -73,7 +70,6 @@ def test_plot_says_what_it_shows(run: Run, folder: Path, tmp_path: Path) -> None
 
 
 def test_readout_draws_a_row_a_file_and_goes_on_after_a_bad_one(run: Run, folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     (tmp_path / "bad.lrm").write_bytes(b"nothing")
     code, out, err = run("readout", folder / "heart.lrm", tmp_path / "bad.lrm", folder / "lung.lrm", folder / "one.lrm",
                          "--plot", tmp_path / "x.png", "--json")
@@ -86,17 +82,6 @@ def test_readout_draws_a_row_a_file_and_goes_on_after_a_bad_one(run: Run, folder
     code, _, err = run("readout", folder / "heart.lrm", "--plot", tmp_path / "y.png")
     assert code == 1
     assert "--force" in err
-
-
-@pytest.mark.parametrize("command", [("plot", "-o"), ("readout", "--plot")])
-def test_without_matplotlib_the_install_command_is_named(run: Run, folder: Path, tmp_path: Path,
-                                                         command: tuple[str, str],
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    code, out, err = run(command[0], folder / "heart.lrm", command[1], tmp_path / "x.png")
-    assert (code, out) == (1, "")
-    assert "pip install 'lrmcodec[plot]'" in err
-    assert not (tmp_path / "x.png").exists()
 
 
 # walk
@@ -147,8 +132,6 @@ def test_where_nothing_moves_there_is_nothing_to_draw(run: Run, folder: Path, tm
 @pytest.mark.parametrize(("command", "default"), [("plot", "a.png"), ("walk", "a_walk.gif"), ("report", "a.html")])
 def test_outputs_lie_beside_the_input_and_are_not_replaced(run: Run, folder: Path, tmp_path: Path, command: str,
                                                            default: str) -> None:
-    if command == "plot":
-        pytest.importorskip("matplotlib")
     (tmp_path / "a.lrm").write_bytes((folder / "heart.lrm").read_bytes())
     assert run(command, tmp_path / "a.lrm")[0] == 0
     assert (tmp_path / default).stat().st_size > 1000
@@ -164,8 +147,6 @@ def test_outputs_lie_beside_the_input_and_are_not_replaced(run: Run, folder: Pat
 
 @pytest.mark.parametrize("command", ["plot", "walk", "report"])
 def test_networks_are_drawn_too(run: Run, tmp_path: Path, command: str) -> None:
-    if command == "plot":
-        pytest.importorskip("matplotlib")
     suffix = {"plot": ".png", "walk": ".png", "report": ".html"}[command]
     code, _, err = run(command, GOLDEN / "v1_framewise.lrm", "-o", tmp_path / f"x{suffix}")
     assert (code, err) == (0, "")
