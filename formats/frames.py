@@ -39,6 +39,9 @@ mark or a maker's logo (about 0.1 %) is not taken for one.
 MARK_AREA = 0.0015
 """Part of the pixels from which on colored marks are mentioned in a warning, although they are accepted."""
 
+GRAY_HINT = "Pass --gray to encode as gray."
+
+
 def color_area(rgb: NDArray[np.uint8]) -> float:
     """Part (0 to 1) of the pixels of an (H, W, 3) picture that are colored; one in four is looked at."""
     sample = rgb[::2, ::2]
@@ -100,7 +103,7 @@ class FrameCollector:
         self._size = size
         self._color_area = 0.0
         self._warnings: list[str] = []
-        self._source_shape: tuple[int, ...] | None = None
+        self._source_shape: tuple[int, int] | None = None
         self._frames: NDArray[np.uint8] | None = None
         self._file: IO[bytes] | None = None
 
@@ -110,6 +113,11 @@ class FrameCollector:
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
+
+    @property
+    def source_shape(self) -> tuple[int, int]:
+        """Height and width of the pictures before they are resized; zeros while there are none."""
+        return self._source_shape or (0, 0)
 
     def warn(self, text: str) -> None:
         """Note what a user should know: a sentence without full stop that names no file and no patient."""
@@ -136,12 +144,12 @@ class FrameCollector:
         """
         self.note_color(color_area(rgb))
 
-    def note_color(self, area: float) -> None:
-        """Take in which part (0 to 1) of the next picture is colored; errors as `check_color`."""
+    def note_color(self, area: float, hint: str = GRAY_HINT) -> None:
+        """Take in which part (0 to 1) of the next picture is colored; errors as `check_color`, with a remedy."""
         self._color_area = max(self._color_area, area)
         if self._color_area > COLOR_AREA and not self._gray:
             what = f"{self.name} contains color (frame {self.count}, {self._color_area:.1%} of the picture)."
-            raise ClipError(what, "Pass --gray to encode as gray.")
+            raise ClipError(what, hint)
 
     def add_rgb(self, rgb: NDArray[np.uint8]) -> None:
         """Append one (H, W, 3) picture as gray, checking it for color."""
@@ -160,7 +168,7 @@ class FrameCollector:
             raise ClipError(f"{self.name} changes its frame size at frame {self.count}, from "
                             f"{_words(self._source_shape)} to {_words(frame.shape)}.",
                             "Cut it into clips of one size each.")
-        self._source_shape = frame.shape
+        self._source_shape = frame.shape[0], frame.shape[1]
         self._store(resize(frame, self._size) if self._size else frame)
         self.count += 1
 

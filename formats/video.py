@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lrmcodec.formats import images, stream, stream_write
 from lrmcodec.formats.atomic import atomic_path
 from lrmcodec.formats.clip import Clip, uniform_times
+from lrmcodec.formats.dicom_sniff import is_dicom
 from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.frames import DicomOptions, Frame, FrameCollector, Output, Progress
 from lrmcodec.formats.kinds import CONVERT, HEAD_BYTES, PILLOW, not_read
@@ -79,14 +80,14 @@ def _at_rate(clip: Clip, fps: float) -> Clip:
 
 
 def _reader(path: Path, name: str) -> Callable[[Path, FrameCollector, Progress | None], Clip]:
-    """Choose by what the file is; its name only decides for DICOM without the usual preamble."""
+    """Choose by what the file is; its name decides where that is not enough."""
     if path.is_dir():
         return images.read_png_folder
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
         raise ClipError(f"{name} is empty.", "Check that it was copied completely.")
-    if head[128:132] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
+    if is_dicom(head) or path.suffix.lower() in (".dcm", ".dicom"):
         read: Callable[[Path, FrameCollector, Progress | None], Clip] = dicom_module("dicom", ClipError).collect_dicom
         return read
     if head.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
