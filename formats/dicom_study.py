@@ -103,7 +103,7 @@ class StudyTags:
                     element = _copy(header, keyword)
                     if element is None:
                         left_out.append(keyword)
-                    else:
+                    elif not (element.is_empty and keyword in never_empty()):
                         kept.add(element)
         kept.SpecificCharacterSet = "ISO_IR 192"
         tags = cls(kept, tuple(left_out))
@@ -287,6 +287,16 @@ def carried() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*identifying, *technical(), *INSTANCE)))
 
 
+@cache
+def never_empty() -> frozenset[str]:
+    """Keywords carried that some module wants with a value (types 1, 1C), and none without (types 2, 2C)."""
+    found: dict[str, set[str]] = {}
+    for module in (*IDENTIFYING_MODULES, *TECHNICAL_MODULES):
+        for keyword, type_ in attributes(module).items():
+            found.setdefault(keyword, set()).add(type_)
+    return frozenset(keyword for keyword, types in found.items() if types & {"1", "1C"} and not types & {"2", "2C"})
+
+
 def _copy(header: Dataset, keyword: str) -> DataElement | None:
     """One element in UTF-8 without private parts; None when it is malformed or too long to be carried."""
     try:
@@ -309,7 +319,12 @@ def _values(element: DataElement) -> list[Any]:
 
 
 def _decode(element: DataElement) -> None:
-    """Free the texts of an element and of the items in it from the character sets that they came in."""
+    """Free the texts of an element and of the items in it from the character sets that they came in.
+
+    Dates and times as they were written before 1993, 1992.12.31 and 23:59:59, become 19921231 and 235959 (PS3.5 6.2).
+    """
+    if element.VR in ("DA", "TM") and isinstance(element.value, str):
+        element.value = element.value.replace("." if element.VR == "DA" else ":", "")
     if element.VR == "PN":
         # A name that was written once keeps the bytes of that time: make it anew from its text.
         names = [str(name) for name in _values(element)]

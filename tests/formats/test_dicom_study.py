@@ -118,6 +118,22 @@ def test_what_is_left_behind() -> None:
     assert "private" in str(source.get_private_item(0x0019, 1, "ACME").value)  # the source is left alone
 
 
+def test_empty_elements_that_must_have_a_value() -> None:
+    tags = StudyTags.of(written(header(1, 16, 16, AcquisitionDateTime=None, FrameOfReferenceUID=None, StudyID=None)))
+    assert "AcquisitionDateTime" not in tags.elements
+    assert "FrameOfReferenceUID" not in tags.elements
+    assert "StudyID" in tags.elements
+
+
+def test_dates_and_times_of_before_1993() -> None:
+    source = written(header(1, 16, 16))
+    for keyword, kind, value in (("StudyDate", "DA", b"1992.12.31"), ("StudyTime", "TM", b"23:59:59.5")):
+        tag = pydicom.tag.Tag(keyword)
+        source[tag] = pydicom.dataelem.RawDataElement(tag, kind, len(value), value, 0, False, True)
+    tags = StudyTags.of(source)
+    assert (tags.elements.StudyDate, tags.elements.StudyTime) == ("19921231", "235959.5")
+
+
 def test_malformed_and_endless_elements_are_named_and_left_out() -> None:
     source = header(5, 64, 80)
     source.add_new("ImageComments", "UT", "x" * 70_000)
