@@ -41,4 +41,9 @@ class Wander:
 
 def draw_wander(rng: np.random.Generator, period_s: float) -> Wander:
     """Draw a curve of five waves no shorter than `period_s`."""
-    return Wander(rng.uniform(0.15, 1.0, 5) / period_s, rng.uniform(0, 2 * np.pi, 5))
+    return draw_waves(rng, 0.15 / period_s, 1.0 / period_s)
+
+
+def draw_waves(rng: np.random.Generator, lowest_hz: float, highest_hz: float) -> Wander:
+    """Draw a curve of five waves between two rates."""
+    return Wander(rng.uniform(lowest_hz, highest_hz, 5), rng.uniform(0, 2 * np.pi, 5))

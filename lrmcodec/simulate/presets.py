@@ -9,7 +9,7 @@ import torch
 
 from lrmcodec.simulate.heart.anatomy import SHAPES, VIEWS, draw_anatomy
 from lrmcodec.simulate.heart.heartbeat import RHYTHMS, draw_heartbeat
-from lrmcodec.simulate.heart.motion import Motion, Regional, draw_sway
+from lrmcodec.simulate.heart.motion import Delays, Motion, Regional, draw_sway
 from lrmcodec.simulate.heart.scene import HeartScene, Slice
 from lrmcodec.simulate.heart.tissue import draw_looks, paint
 from lrmcodec.simulate.lung.presets import LUS_LIKE
@@ -50,11 +50,13 @@ def draw_heart(rng: np.random.Generator, request: Request, view: str, patients: 
     rate = float(np.exp(rng.uniform(*np.log(patients.rates_bpm))))
     beat_rng = rng.spawn(1)[0]  # its draws depend on the length of the clip, the patient must not
     beat = draw_heartbeat(beat_rng, request.duration_s, rate, rhythm)
-    low, high = {"normal": (0.45, 0.75), "dilated": (0.15, 0.45), "hypertrophic": (0.5, 0.75)}[shape]
-    regional = Regional(int(rng.choice([-1, 1])), float(rng.uniform(0.1, 0.9)), float(rng.uniform(0, 0.3)))
+    low, high = {"normal": (0.45, 0.78), "dilated": (0.15, 0.45), "hypertrophic": (0.5, 0.78)}[shape]
+    regional = Regional(int(rng.choice([-1, 1])), float(rng.uniform(0.1, 0.9)), float(rng.uniform(0, 0.3)),
+                        float(max(rng.uniform(-0.15, 0.15), 0)))
     sway = draw_sway(rng, float(rng.uniform(*patients.unrest)))
-    motion = Motion(anatomy, beat, sway, float(rng.uniform(low, high)), float(rng.uniform(0, 0.03)),
-                    regional if has_regional else None, request.device)
+    delays = Delays(float(rng.uniform(0, 0.03)), float(rng.uniform(-0.02, 0.02)))
+    motion = Motion(anatomy, beat, sway, float(rng.uniform(low, high)), delays, regional if has_regional else None,
+                    request.device)
     findings = [shape] * (shape != "normal") + ["effusion"] * bool(has_effusion)
     findings += [f"wall motion: {'positive' if regional.side > 0 else 'negative'} side"] * bool(has_regional)
     plane = Slice(rng.uniform(1.1, 2.1), rng.uniform(0.2, 0.6), rng.uniform(0.15, 0.4), rng.uniform(0, 2 * np.pi),
@@ -70,19 +72,20 @@ def _settings(rng: np.random.Generator, depth_cm: float, cm_per_pixel: float, or
     """A cardiac scan with a phased array."""
     lateral = np.array(_curve(rng, 7, 4.0))
     lateral[[0, -1]] -= rng.uniform(2, 20, 2)
+    lateral[int(rng.choice([1, 4, 5]))] -= max(rng.uniform(-18, 18), 0)  # a wall along the beam drops out
     return Settings(
         wavelength_cm=rng.uniform(0.045, 0.09), pulse_cm=rng.uniform(0.035, 0.06), beam=rng.uniform(0.010, 0.018),
         focus_cm=rng.uniform(6, 10), spread=rng.uniform(0.4, 1.0), side_lobe_db=rng.uniform(-38, -28),
         depth_gain_db=_curve(rng, 6, 3.0), lateral_gain_db=tuple(lateral),
         clutter_db=rng.uniform(-26, -8), clutter_cm=rng.uniform(0.5, 1.5), haze_db=rng.uniform(-62, -44),
-        noise_db=rng.uniform(-70, -50), gain_db=rng.uniform(-4.5, 2), dynamic_range_db=rng.uniform(38, 50),
+        noise_db=rng.uniform(-70, -50), gain_db=rng.uniform(-7, 3), dynamic_range_db=rng.uniform(38, 50),
         gamma=rng.uniform(0.9, 1.5), persistence=rng.uniform(0, 0.25), cm_per_pixel=cm_per_pixel, origin=origin,
         jpeg_quality=None, marks=0)
 
 
 def _echonet_like(rng: np.random.Generator, request: Request) -> Plan:
     view = request.view or "a4c"
-    patients = Patients((50, 110), (0.86, 0.07, 0.07), 0.12, (0.2, 1.0))
+    patients = Patients((45, 130), (0.86, 0.07, 0.07), 0.12, (0.2, 1.0))
     scene = draw_heart(rng, request, view, patients)
     depth = rng.uniform(15.0, 17.5)
     height = request.size[0]

@@ -148,15 +148,21 @@ class _Ventricle:
         return np.concatenate([left, right])
 
 
-def _draw_ventricle(rng: np.random.Generator, shape: str) -> _Ventricle:
+def _draw_ventricle(rng: np.random.Generator, shape: str, seen: float = 1.0) -> _Ventricle:
+    """Draw a ventricle of which a share `seen` of the length lies in the plane: less where the apex is cut off."""
     length, half_width, wall = rng.uniform(6.6, 8.6), rng.uniform(1.75, 2.35), rng.uniform(0.75, 1.1)
     if shape == "dilated":
         length, half_width, wall = length * 1.12, half_width * rng.uniform(1.2, 1.45), wall * 0.85
     if shape == "hypertrophic":
         half_width, wall = half_width * 0.85, rng.uniform(1.3, 1.9)
     asymmetry = rng.uniform(0.85, 1.2)
-    return _Ventricle(length, half_width, (wall * asymmetry, wall / asymmetry), rng.uniform(0.5, 0.68),
+    return _Ventricle(length * seen, half_width, (wall * asymmetry, wall / asymmetry), rng.uniform(0.5, 0.68),
                       rng.uniform(0.1, 0.32), rng.uniform(-0.25, 0.25))
+
+
+def _foreshortening(rng: np.random.Generator) -> float:
+    """Share of the ventricle's length that an apical view shows: all of it in six clips of ten."""
+    return float(min(rng.uniform(0.75, 1.375), 1.0))
 
 
 def _ellipse(center: tuple[float, float], half_axes: tuple[float, float], power: float = 2.4) -> Array:
@@ -188,7 +194,7 @@ def _papillary(rng: np.random.Generator, ventricle: _Ventricle, sides: tuple[int
 
 
 def _apical_four(rng: np.random.Generator, shape: str, effusion_cm: float) -> Anatomy:
-    lv = _draw_ventricle(rng, shape)
+    lv = _draw_ventricle(rng, shape, _foreshortening(rng))
     outline = lv.outline()
     annulus = (float(outline[0, 0]), float(outline[-1, 0]))
     size = rng.uniform(0.9, 1.25)
@@ -214,7 +220,7 @@ def _apical_four(rng: np.random.Generator, shape: str, effusion_cm: float) -> An
 
 
 def _apical_two(rng: np.random.Generator, shape: str, effusion_cm: float) -> Anatomy:
-    lv = _draw_ventricle(rng, shape)
+    lv = _draw_ventricle(rng, shape, _foreshortening(rng))
     outline = lv.outline()
     height, half = rng.uniform(3.4, 4.8), rng.uniform(1.8, 2.4)
     middle = float(outline[[0, -1], 0].mean()) + rng.uniform(-0.3, 0.3)

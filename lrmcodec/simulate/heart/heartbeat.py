@@ -3,7 +3,9 @@
 The volume curve has the parts that physiology textbooks name: isovolumic contraction, ejection, isovolumic
 relaxation, early filling (E), diastasis, atrial contraction (A). Durations of ejection follow the regression of
 systolic time intervals on heart rate by Weissler, Harris and Schoenfeld (Circulation 37, 1968, 149-159), with a
-random offset; at high rates the E and A waves merge and systole becomes the longer part.
+random offset; at high rates the E and A waves merge and systole becomes the longer part. Ejection is fastest in its
+first half and nearly over in its last third (textbooks: Guyton and Hall, Medical Physiology, chapter 9), so that the
+ventricle looks still well before the aortic valve closes and until the mitral valve opens; it fills fast, then slowly.
 """
 
 from __future__ import annotations
@@ -19,6 +21,35 @@ RHYTHMS = ("sinus", "irregular", "ectopic")
 
 EJECTION_S, EJECTION_SLOPE = 0.413, 0.0017
 """Left-ventricular ejection time in seconds at rate 0, and what it loses for every beat a minute."""
+
+AFTER_S = 0.16
+"""How long post-systolic motion lasts, from the end of ejection."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one patient's ventricle empties and fills, as shares of the stroke.
+
+    Attributes
+    ----------
+    tightening : float
+        Change of shape during isovolumic contraction.
+    ejection, early : tuple of float
+        Exponents p and q of the course 1 - (1 - x^p)^q of ejection and of early filling over their durations x.
+    reshaping : float
+        Change during isovolumic relaxation: positive where the ventricle goes on narrowing, negative where it widens.
+    creep : float
+        Share that fills between E and A; negative where the wall springs back after fast filling.
+    pause_s : float
+        From the end of the atrial contraction to the onset of the ventricle's.
+    """
+
+    tightening: float
+    ejection: tuple[float, float]
+    early: tuple[float, float]
+    reshaping: float
+    creep: float
+    pause_s: float
 
 
 @dataclass(frozen=True)
@@ -36,7 +67,8 @@ class Heartbeat:
     early_s, atrial_s : float
         Durations of early filling and atrial contraction.
     early_share : ndarray, (n,)
-        Share of the stroke that fills early; the rest is the atria's, if they contract.
+        Share of the stroke that fills early; the rest, but for the creep, is the atria's, if they contract.
+    course : Course
     rhythm : str
     rate_bpm : float
         Mean rate.
@@ -50,28 +82,40 @@ class Heartbeat:
     early_s: float
     atrial_s: float
     early_share: Array
+    course: Course
     rhythm: str
     rate_bpm: float
 
-    def contraction(self, times_s: Array) -> Array:
-        """How far the ventricle is emptied (T,): 0 at end diastole, 1 at end systole of a usual beat."""
+    def contraction(self, times_s: Array, after: float = 0.0) -> Array:
+        """How far the ventricle is emptied (T,): 0 at end diastole, 1 at end systole of a usual beat.
+
+        `after` is the share of the stroke by which a wall goes on moving inward after ejection has ended.
+        """
         beat, since_s, length_s = self._place(times_s)
+        course = self.course
         start, end = self.isovolumic_s[beat], self.isovolumic_s[beat] + self.ejection_s[beat]
         opening = end + self.relaxation_s[beat]
-        emptied = 0.04 * _rise(since_s / start) + 0.96 * _rise(((since_s - start) / (end - start)).clip(0, 1) ** 0.85)
-        early = _rise((since_s - opening) / np.minimum(self.early_s, length_s - opening))
-        atrial = _rise((since_s - length_s + self.atrial_s) / self.atrial_s)
+        emptied = (course.tightening * _rise(since_s / start)
+                   + (1 - course.tightening) * _course((since_s - start) / (end - start), course.ejection)
+                   + course.reshaping * _rise((since_s - end) / (opening - end))
+                   + after * _bump((since_s - end) / np.minimum(AFTER_S, length_s - end)))
+        early_s = np.minimum(self.early_s, length_s - opening)
+        early = _course((since_s - opening) / early_s, course.early)
+        slow = _rise((since_s - opening - 0.6 * early_s) / (length_s - opening - 0.6 * early_s))
+        atrial = _rise((since_s - length_s + self.atrial_s + course.pause_s) / self.atrial_s)
         share = self.early_share[beat]
-        creep = 0.04 * ((since_s - opening) / (length_s - opening)).clip(0, 1)
-        filled = 0.96 * (share * early + (1 - share) * np.where(share < 1, atrial, early)) + creep
+        kick = np.where(share < 1, 1 - share - course.creep, 0.0)
+        creep = np.where(share < 1, course.creep, 0.05)
+        filled = (1 - kick - creep) * early + kick * atrial + creep * slow
         return np.asarray(self.depth[beat] * emptied * (1 - filled))
 
     def filling(self, times_s: Array) -> tuple[Array, Array]:
         """Flow into the ventricle (T,), 0 to 1, and pressure that holds the inlet valves shut (T,), 0 to 1."""
         beat, since_s, length_s = self._place(times_s)
         opening = self.isovolumic_s[beat] + self.ejection_s[beat] + self.relaxation_s[beat]
-        early = _bump((since_s - opening) / np.minimum(self.early_s * 1.2, length_s - opening))
-        atrial = np.where(self.early_share[beat] < 1, _bump((since_s - length_s + self.atrial_s) / self.atrial_s), 0)
+        early = _bump((since_s - opening) / np.minimum(self.early_s, length_s - opening))
+        before_s = self.atrial_s + self.course.pause_s
+        atrial = np.where(self.early_share[beat] < 1, _bump((since_s - length_s + before_s) / self.atrial_s), 0)
         shut = _rise(since_s / 0.03) * (1 - _rise((since_s - opening + 0.02) / 0.03))
         flow = np.maximum(early, 0.75 * atrial)
         return np.maximum(flow, 0.22 * (since_s > opening) * (1 - shut)), np.asarray(shut)
@@ -102,14 +146,21 @@ def draw_heartbeat(rng: np.random.Generator, duration_s: float, rate_bpm: float,
     last = int(np.searchsorted(onsets, duration_s, side="right"))
     onsets, before = onsets[first:last + 1], lengths[first:last]
     lengths = np.diff(onsets)
-    ejection = (EJECTION_S - EJECTION_SLOPE * np.minimum(60.0 / lengths, 170)) * rng.uniform(0.9, 1.12)
-    ejection = np.minimum(ejection, 0.60 * lengths)
-    atrial_s = min(rng.uniform(0.10, 0.14), 0.18 * 60.0 / rate_bpm)
-    share, isovolumic_s = rng.uniform(0.6, 0.85), rng.uniform(0.03, 0.05)
+    ejection = (EJECTION_S - EJECTION_SLOPE * np.minimum(60.0 / lengths, 150)) * rng.uniform(0.9, 1.12)
+    ejection = np.minimum(ejection, 0.52 * lengths)
+    atrial_s = min(rng.uniform(0.10, 0.15), 0.18 * 60.0 / rate_bpm)
+    share, isovolumic_s = rng.uniform(0.55, 0.85), rng.uniform(0.03, 0.06)
     weak = 1.0 if rhythm == "sinus" else 1.0 - 0.5 * np.exp(-np.maximum(before - 0.35, 0) / 0.25)
     return Heartbeat(onsets, weak * depth_rng.uniform(0.97, 1.03, len(lengths)), np.full(len(lengths), isovolumic_s),
-                     ejection, np.minimum(rng.uniform(0.06, 0.09), 0.12 * lengths), rng.uniform(0.14, 0.2), atrial_s,
-                     np.full(len(lengths), 1.0 if rhythm == "irregular" else share), rhythm, rate_bpm)
+                     ejection, np.minimum(rng.uniform(0.05, 0.1), 0.12 * lengths), rng.uniform(0.2, 0.32), atrial_s,
+                     np.full(len(lengths), 1.0 if rhythm == "irregular" else share), _draw_course(rng, 60.0 / rate_bpm),
+                     rhythm, rate_bpm)
+
+
+def _draw_course(rng: np.random.Generator, period_s: float) -> Course:
+    return Course(rng.uniform(0.01, 0.06), (rng.uniform(1.25, 1.7), rng.uniform(1.8, 3.4)),
+                  (rng.uniform(1.3, 1.8), rng.uniform(2.2, 3.5)), rng.uniform(-0.04, 0.02), rng.uniform(-0.08, 0.12),
+                  max(rng.uniform(-0.05, 0.06), 0.0) * min(period_s, 1.0))
 
 
 def _lengths(rng: np.random.Generator, count: int, period_s: float, rhythm: str) -> Array:
@@ -128,6 +179,12 @@ def _lengths(rng: np.random.Generator, count: int, period_s: float, rhythm: str)
 def _rise(x: Array) -> Array:
     """Rise smoothly from 0 at x <= 0 to 1 at x >= 1 (half a cosine)."""
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(x, 0.0, 1.0)))
+
+
+def _course(x: Array, exponents: tuple[float, float]) -> Array:
+    """Rise from 0 at x <= 0 to 1 at x >= 1, fast at first and ever slower: 1 - (1 - x^p)^q."""
+    p, q = exponents
+    return np.asarray(1 - (1 - np.clip(x, 0.0, 1.0) ** p) ** q)
 
 
 def _bump(x: Array) -> Array:

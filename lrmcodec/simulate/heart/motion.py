@@ -40,14 +40,24 @@ STRENGTH_LIMIT = 0.85
 
 @dataclass(frozen=True)
 class Regional:
-    """A piece of the left ventricle's wall that moves less.
+    """A piece of the left ventricle's wall that moves less, and a side that moves on after ejection.
 
-    `side` is -1 or +1 (of n), `at` the place along the axis (0 apex to 1 annulus), `spared` what is left of its motion.
+    `side` is -1 or +1 (of n), `at` the place along the axis (0 apex to 1 annulus), `spared` what is left of its motion,
+    `after` the share of its stroke by which that whole side goes on shortening after ejection has ended.
     """
 
     side: int
     at: float
     spared: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Seconds by which the side of positive n and the shortening along the axis come after the other side."""
+
+    side_s: float
+    long_s: float
 
 
 @dataclass(frozen=True)
@@ -94,9 +104,11 @@ def draw_sway(rng: np.random.Generator, unrest: float) -> Sway:
 class Motion:
     """Deformation of one heart, and the areas and volumes that follow from it."""
 
-    def __init__(self, anatomy: Anatomy, heartbeat: Heartbeat, sway: Sway, ejection_fraction: float, delay_s: float,
-                 regional: Regional | None, device: str) -> None:
-        self.anatomy, self.heartbeat, self.sway, self.delay_s = anatomy, heartbeat, sway, delay_s
+    def __init__(self, anatomy: Anatomy, heartbeat: Heartbeat, sway: Sway, ejection_fraction: float,
+                 delays: Delays, regional: Regional | None, device: str) -> None:
+        self.anatomy, self.heartbeat, self.sway, self.delays = anatomy, heartbeat, sway, delays
+        self._after = (0.0, 0.0) if regional is None else (regional.after * (regional.side < 0),
+                                                           regional.after * (regional.side > 0))
         self.fields = _fields(anatomy, regional, device)  # (K, 2, SIDE, SIDE)
         self._outline = anatomy.chambers[0].outline
         world = torch.as_tensor(anatomy.to_world(self._outline), dtype=torch.float32, device=device)
@@ -107,10 +119,12 @@ class Motion:
 
     def amplitudes(self, times_s: Array) -> Array:
         """Weights (T, K) of the displacement fields."""
-        septal = self.heartbeat.contraction(times_s)
-        lateral = self.heartbeat.contraction(times_s - self.delay_s)
+        contraction = self.heartbeat.contraction
+        septal = contraction(times_s, self._after[0])
+        lateral = contraction(times_s - self.delays.side_s, self._after[1])
+        along = contraction(times_s - self.delays.long_s)
         both = 0.5 * (septal + lateral)
-        return np.asarray(self.strength * np.stack([septal, lateral, both, both, both, both], 1))
+        return np.asarray(self.strength * np.stack([septal, lateral, along, both, both, both], 1))
 
     def size(self, times_s: Array) -> tuple[Array, Array]:
         """Area in cm^2 and length in cm of the left ventricle (T,)."""

@@ -15,8 +15,10 @@ from torch.nn.functional import grid_sample
 from lrmcodec.simulate.heart.anatomy import Anatomy, Valve
 from lrmcodec.simulate.heart.motion import Motion
 from lrmcodec.simulate.heart.tissue import LABELS, Tissue, sample
+from lrmcodec.simulate.heart.truth import true_events
 from lrmcodec.simulate.noise import smooth_field
 from lrmcodec.simulate.scan import Echo, Scanner
+from lrmcodec.timeline import nearest_frames
 
 Array = NDArray[np.float64]
 
@@ -91,7 +93,8 @@ class HeartScene:
     def truth(self, times_s: Array) -> dict[str, Any]:
         """Areas, events, volumes, rate, findings."""
         area, _ = self.motion.size(times_s)
-        ed, es = self._events(times_s, area)
+        events = true_events(times_s, area, self.motion.heartbeat, (float(times_s[0]), float(times_s[-1])))
+        ed, es = (nearest_frames(times_s, np.asarray(found)).tolist() for found in events)
         volumes = self._volumes()
         ejection = None if volumes is None else 100 * (1 - volumes[1] / volumes[0])
         beat = self.motion.heartbeat
@@ -99,14 +102,6 @@ class HeartScene:
                 "edv_ml": volumes and volumes[0], "esv_ml": volumes and volumes[1], "ef_percent": ejection,
                 "heart_rate_bpm": 60 / float(np.mean(np.diff(beat.onsets_s))), "rhythm": beat.rhythm,
                 "findings": self.findings, "b_line_count": None}
-
-    def _events(self, times_s: Array, area: Array) -> tuple[list[int], list[int]]:
-        """Frames of largest area around each onset and of smallest area within each beat, when they are extremes."""
-        ed, es = [], []
-        for start, end, following in self.motion.heartbeat.beats():
-            ed += _extreme(times_s, -area, start - 0.12, min(start + 0.06, end))
-            es += _extreme(times_s, area, start + 0.1, 0.5 * (end + following) + 0.05)
-        return ed, es
 
     def _volumes(self) -> tuple[float, float] | None:
         """End-diastolic and end-systolic volume in ml, means over beats, sampled finely."""
@@ -189,15 +184,6 @@ def _draw(total: Tensor, scanner: Scanner, chains: Array, amplitude: float, thic
             along = ((dx * ex + dy * ey) / (ex * ex + ey * ey)).clamp(0, 1)
             nearest = torch.minimum(nearest, (dx - along * ex) ** 2 + (dy - along * ey) ** 2)
     total[:, box[0], box[1]] += amplitude * torch.exp(-0.5 * nearest / thickness_cm ** 2)
-
-
-def _extreme(times_s: Array, values: Array, start_s: float, stop_s: float) -> list[int]:
-    """Frame of the smallest value between two times, unless it lies on the edge of the clip or of that span."""
-    inside = np.flatnonzero((times_s >= start_s) & (times_s <= stop_s))
-    if len(inside) == 0 or start_s > times_s[-1] or stop_s < times_s[0]:
-        return []
-    best = int(inside[np.argmin(values[inside])])
-    return [best] if 0 < best < len(values) - 1 else []
 
 
 def _tile(generator: torch.Generator, device: str) -> Tensor:
