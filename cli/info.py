@@ -22,6 +22,7 @@ PARTS = {
     "coeffs": "Coefficients",
     "warnings": "Warnings",
     "phase": "Direction of the cardiac phase",
+    "ventricle": "Direction of the cardiac phase, areas of the ventricle",
     "study": "Patient and study",
 }
 """Names of the parts that `byte_counts` tells apart."""

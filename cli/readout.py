@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3
 MAX_ROWS = 100
-CSV_HEAD = ("file", "event", "frame", "time_s", "quality", "polarity_confidence")
+CSV_HEAD = ("file", "event", "frame", "time_s", "confidence", "quality", "polarity_confidence")
+RESEARCH = "for research only: a rough figure from areas in one plane, never for a patient"
 
 
 @dataclass(frozen=True)
@@ -42,25 +43,30 @@ class Read:
 @click.option("--signal", is_flag=True, help="With --json: include the signal, one value a frame.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one line an event, and nothing else on stdout.")
 @click.option("--plot", "picture", metavar="PNG", help="Draw the signals and events, a row a file.")
+@click.option("--sync", is_flag=True, help="Pair the frames of two files that show the same moment of the beat.")
 @options.pack_folder
 @options.force
 @options.as_json
 @pass_console
-def readout(console: Console, sources: tuple[str, ...], signal: bool, as_csv: bool, picture: str | None,
+def readout(console: Console, sources: tuple[str, ...], signal: bool, as_csv: bool, picture: str | None, sync: bool,
             pack: str | None, force: bool, as_json: bool) -> int:
     """Tell heart beats, end diastole (ED) and end systole (ES) from the coefficients of .lrm files.
 
-    No frame is decoded. A clip in which no heart beats is called 'not cardiac' and has no beats. With --json, one
-    file gives an object and several give a list. A file that cannot be read does not stop the others; the exit code
-    is then 3. Not a medical device.
+    No frame is decoded. A clip in which no heart beats is called 'not cardiac', one whose events are not clear 'not
+    sure'; neither has beats. With --json, one file gives an object and several give a list. A file that cannot be read
+    does not stop the others; the exit code is then 3. Not a medical device.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     if signal and not as_json:
         raise click.UsageError("--signal needs --json.")
+    if sync and (len(sources) != 2 or signal or picture is not None):
+        raise click.UsageError("--sync needs two files, and goes with --json or --csv only.")
     if picture is not None:
         _check_picture(picture, sources, force)
     found = list(_read_all(sources, pack))
+    if sync:
+        return _sync(console, found, as_csv=as_csv, as_json=as_json) if len(found) == 2 else SOME_FAILED
     if picture is not None and found:
         _draw(picture, found, force)
     if as_json:
@@ -123,26 +129,56 @@ def _write_csv(found: list[Read]) -> None:
     writer.writerow(CSV_HEAD)
     for one in found:
         phase = one.phase
-        events = [("ED", *event) for event in zip(phase.ed_frames, phase.ed_times_s, strict=True)]
-        events += [("ES", *event) for event in zip(phase.es_frames, phase.es_times_s, strict=True)]
-        for name, frame, time_s in sorted(events, key=lambda event: event[2]):
-            writer.writerow((one.source, name, frame, f"{time_s:.4f}", f"{phase.quality:.3f}",
+        ed = zip(phase.ed_frames, phase.ed_times_s, phase.ed_confidences, strict=True)
+        es = zip(phase.es_frames, phase.es_times_s, phase.es_confidences, strict=True)
+        events = [("ED", *event) for event in ed] + [("ES", *event) for event in es]
+        for name, frame, time_s, confidence in sorted(events, key=lambda event: event[2]):
+            writer.writerow((one.source, name, frame, f"{time_s:.4f}", f"{confidence:.3f}", f"{phase.quality:.3f}",
                              f"{phase.polarity_confidence:.3f}"))
+
+
+def _sync(console: Console, found: list[Read], *, as_csv: bool, as_json: bool) -> int:
+    """Tell which frames of the second file show the same moment as those of the first."""
+    from lrmcodec.cardiac.sync import same_moments, whole_beats
+    from lrmcodec.formats.errors import ClipError
+
+    first, second = found
+    for one in found:
+        if not whole_beats(one.phase):
+            raise ClipError(f"{one.source} shows no whole beat, so its frames have no place in one.",
+                            "Give clips in which the readout finds an ED, an ES and the next ED.")
+    pairs = same_moments(first.phase, first.times_s, second.phase, second.times_s)
+    if as_json:
+        console.data({"first": first.source, "second": second.source, "pairs": [list(pair) for pair in pairs]})
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([("first_frame", "second_frame"), *pairs])
+    else:
+        console.table([(str(a), str(b)) for a, b in pairs], (f"Frame of {first.source}", f"of {second.source}"))
+    return 0
 
 
 def _show(console: Console, one: Read) -> None:
     phase = one.phase
     rows: Rows = [("File", one.source), ("Quality", f"{phase.quality_word} ({phase.quality:.2f})")]
+    if phase.quality_word == "not sure":
+        rows = [*rows, ("Events", "a heart seems to beat, but where ED and ES lie is not clear; none is listed")]
     if phase.quality_word == "cardiac":
-        rows = [
-            *rows,
-            ("Heart rate", "unknown" if phase.heart_rate_bpm is None else f"{phase.heart_rate_bpm:.0f} beats a minute"),
-            ("ED frames", _list(phase.ed_frames)),
-            ("ES frames", _list(phase.es_frames)),
-            ("Sure of ED and ES", f"{100 * phase.polarity_confidence:.0f} %" if phase.polarity_confidence
-             else "not at all: the file does not say which is which"),
-        ]
+        rows = [*rows, *_beats(phase), ("Sure of ED and ES", f"{100 * phase.polarity_confidence:.0f} %")]
+    if phase.ejection_fraction_percent is not None:
+        rows = [*rows, ("Ejection fraction", f"about {phase.ejection_fraction_percent:.0f} %; {RESEARCH}")]
     console.facts(rows)
+
+
+def _beats(phase: Phase) -> Rows:
+    """Rows on rate, variability, systole and the events."""
+    rate = "unknown" if phase.heart_rate_bpm is None else f"{phase.heart_rate_bpm:.0f} beats a minute"
+    if phase.interval_sd_s is not None:
+        rate += f", varying by {1000 * phase.interval_sd_s:.0f} ms (standard deviation)"
+    rows: Rows = [("Heart rate", rate)]
+    if phase.systolic_fraction is not None:
+        rows = [*rows, ("Systole", f"{100 * phase.systolic_fraction:.0f} % of the beat")]
+    return [*rows, ("ED frames", _list(phase.ed_frames)), ("ES frames", _list(phase.es_frames))]
 
 
 def _list(frames: list[int]) -> str:

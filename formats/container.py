@@ -54,11 +54,13 @@ class Component(IntEnum):
     PHASE = 32
     METADATA = 33
     WARNINGS = 34
+    VENTRICLE = 36
     STUDY = 40
 
 
 CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.STUDY})
-SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT, Component.PHASE})
+SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT, Component.PHASE,
+                                Component.VENTRICLE})
 
 
 @dataclass(frozen=True)
@@ -204,30 +206,8 @@ def pack_file(clip: CodedClip) -> bytes:
                   crc32=zlib.crc32(body)) + body
 
 
-def check_size(size: tuple[int, ...]) -> tuple[int, int]:
-    """Frame height and width, if the format allows them; a ClipError if not."""
-    height, width = size
-    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
-        raise ClipError(f"frames of {height}x{width} pixels; sides of {MIN_SIDE} to {MAX_SIDE} are possible.",
-                        "Give another --size HxW.")
-    return height, width
-
-
 def unpack_file(data: bytes) -> CodedClip:
-    """Take a .lrm file apart; see `inspect_file`."""
-    return inspect_file(data)[0]
-
-
-def byte_counts(data: bytes) -> dict[str, int]:
-    """Every byte of a file by purpose; see `inspect_file`."""
-    return inspect_file(data)[1]
-
-
-def inspect_file(data: bytes) -> tuple[CodedClip, dict[str, int]]:
-    """Take a .lrm file apart, and count its bytes by purpose.
-
-    Purposes are `header` (prefix, header, directory) and the names of components, `component_<id>` for ancillary ones
-    that are not known. The counts add up to the file's length.
+    """Take a .lrm file apart.
 
     Raises
     ------
@@ -235,10 +215,6 @@ def inspect_file(data: bytes) -> tuple[CodedClip, dict[str, int]]:
         On a wrong magic, another version, a wrong length or checksum, or any field out of its limits.
     """
     layout = _read_layout(data)
-    return _take_apart(layout, data), _count(layout)
-
-
-def _take_apart(layout: _Layout, data: bytes) -> CodedClip:
     header = layout.header
     own = dict(layout.cut(data, layout.own))
     segments = [CodedSegment(fields["rank"], fields["q_16"] / Q_STEPS, dict(layout.cut(data, entries)))
@@ -255,8 +231,12 @@ def _take_apart(layout: _Layout, data: bytes) -> CodedClip:
     )
 
 
-def _count(layout: _Layout) -> dict[str, int]:
-    """Bytes by purpose."""
+def byte_counts(data: bytes) -> dict[str, int]:
+    """Every byte of a file by purpose: `header` (prefix, header, directory) and each component's name.
+
+    Unknown ancillary components are counted as `component_<id>`. The values add up to the file's length.
+    """
+    layout = _read_layout(data)
     counts = {"header": layout.payload_start}
     for component, length in [*layout.own, *(entry for _, entries in layout.segments for entry in entries)]:
         known = component in Component.__members__.values()

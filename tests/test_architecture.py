@@ -97,7 +97,8 @@ def test_ids_are_frozen() -> None:
     assert RETIRED == {1: "siren"}
     assert not set(RETIRED) & set(map(int, Architecture))
     assert {part.name: int(part) for part in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34,
+        "VENTRICLE": 36, "STUDY": 40}
     assert (MAGIC, VERSION) == (b"LRM", 1)
 
 

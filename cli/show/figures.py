@@ -77,11 +77,12 @@ def draw_overview(name: str, phase: Phase, times_s: Array, motion: Motion, frame
 
 def verdict(phase: Phase) -> str:
     """What the readout found, in a few words."""
+    if phase.quality_word == "not sure":
+        return "a heart seems to beat, but its events are not clear"
     if phase.quality_word != "cardiac":
         return "no heartbeat found"
     rate = "" if phase.heart_rate_bpm is None else f"{phase.heart_rate_bpm:.0f} beats a minute, "
-    sure = (f"{100 * phase.polarity_confidence:.0f} % sure which is which" if phase.polarity_confidence
-            else "which is which is a guess")
+    sure = f"{100 * phase.polarity_confidence:.0f} % sure which is which"
     return f"{rate}{len(phase.ed_frames)} ED and {len(phase.es_frames)} ES frames, {sure}"
 
 

@@ -17,7 +17,7 @@ from lrmcodec.cli.info import PARTS
 from lrmcodec.cli.show import player, svg
 
 TEMPLATE = "report.html"
-LEAST_SURE = 0.5
+LEAST_SURE = 0.9
 COLORS = ("#4c78a8", "#e0913f", "#5ba08c", "#b279a2", "#9d755d", "#8a8f98", "#d8626a")
 CAUTION = "This page is not a medical device, and its pictures are not for diagnosis."
 

@@ -2,8 +2,8 @@
 
     frames --cells--> frame, mean, change, depth (28 x 28) --network--> share of each cell that is cavity --sum--> area
 
-The network is a U-Net (Ronneberger et al. 2015, 10.1007/978-3-319-24574-4_28) of three levels with 28, 14 and 7 cells a
-side, trained on masks of simulated hearts and on lungs without any (`train.cavity_net`). Reading never needs it.
+The network is a U-Net (Ronneberger et al. 2015, 10.1007/978-3-319-24574-4_28) of three levels with 28, 14 and 7 cells
+a side, trained on masks of simulated hearts and on lungs without any (`train.cavity_net`). Reading never needs it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from lrmcodec.cardiac.signal import Array, clean, even_times, periodicity
+from lrmcodec.cardiac.signal import Array, half_width_s, prepare, smooth
 
 Cells = NDArray[np.float32]
 
@@ -35,9 +35,20 @@ LEAST_QUALITY = 0.1  # periodicity; low, because rhythms may be irregular
 
 @dataclass(frozen=True)
 class Cavity:
-    """What the pixels say about the ventricle: `signal` (T,), large where it is large, and the confidence in it."""
+    """What the pixels say about the ventricle.
+
+    Attributes
+    ----------
+    signal : ndarray, (T,)
+        Large where it is large, cleaned of what is slower than a heart.
+    area : ndarray, (T,)
+        Its area, smoothed along time, as a share of the square over the picture's longer side.
+    confidence : float
+        How surely it was seen, 0 to 1.
+    """
 
     signal: Array
+    area: Array
     confidence: float
 
 
@@ -50,13 +61,12 @@ def find_cavity(frames: NDArray[np.uint8], times_s: Array) -> Cavity | None:
     if seen < LEAST_SEEN:
         return None
     area = shares.sum((1, 2)).astype(np.float64)
-    even_s = even_times(times_s)
-    even = clean(area, times_s, even_s)
-    quality, _ = periodicity(even, even_s)
-    if quality < LEAST_QUALITY:
+    clean = prepare(area, times_s)
+    if clean.quality < LEAST_QUALITY:
         return None
     confidence = min((seen - LEAST_SEEN) / (FULLY_SEEN - LEAST_SEEN), 1.0)
-    return Cavity(np.interp(times_s, even_s, even), confidence)
+    share = smooth(area, times_s, times_s, half_width_s(times_s)) / SIDE ** 2
+    return Cavity(np.interp(times_s, clean.even_s, clean.even), share, confidence)
 
 
 def cavity_shares(frames: NDArray[np.uint8]) -> Cells:
@@ -71,7 +81,8 @@ def cavity_shares(frames: NDArray[np.uint8]) -> Cells:
 def to_cells(frames: NDArray[np.uint8]) -> Cells:
     """Frames (T, H, W) averaged to cells (T, 28, 28) of [0, 1]; the shorter side is centered between black ones."""
     if max(frames.shape[1:]) < SIDE:
-        frames = frames.repeat(2, axis=1).repeat(2, axis=2)
+        times = -(-SIDE // max(frames.shape[1:]))
+        frames = frames.repeat(times, axis=1).repeat(times, axis=2)
     height, width = frames.shape[1:]
     longest = max(height, width)
     rows, columns = (max(1, round(SIDE * length / longest)) for length in (height, width))

@@ -1,25 +1,26 @@
 """Cardiac phase from the coefficients alone: end diastole, end systole and beats, without rendering a pixel.
 
-coefficients --direction--> s(t) --smooth, high-pass--> period --> valleys (ES), tops (ED) --> beats
+coefficients --direction--> s(t) --signal--> clean s(t), period --phase_net, events--> ED, ES --> beats
 
-The direction comes from the file's phase component, settled from the pixels when the clip was encoded (`direction`); in
-files without one it is the first coefficient, its sign a guess. `docs/readout.md` explains the chain. Not a medical
-device.
+The direction comes from the file's ventricle component, settled from the pixels when the clip was encoded
+(`direction`); in files without one it is the first coefficient. Which way up a signal is, its shape tells too.
+Everything is in seconds, so any frame rate and uneven times will do. `docs/readout.md` explains the chain. Not a
+medical device.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from lrmcodec.cardiac.direction import Direction
-from lrmcodec.cardiac.events import find_events, is_upside_down
-from lrmcodec.cardiac.signal import Array, clean, even_times, periodicity, standardize
-from lrmcodec.formats.container import Component
+from lrmcodec.cardiac.direction import Direction, read_direction
+from lrmcodec.cardiac.events import Event, find_events
+from lrmcodec.cardiac.phase_net import posterior
+from lrmcodec.cardiac.signal import Array, Clean, prepare, standardize
 from lrmcodec.reader import LrmFile
 from lrmcodec.timeline import nearest_frames
 
@@ -28,6 +29,21 @@ SEEN_LIMIT, UNSEEN_LIMIT = 0.1, 0.6
 
 SLOW_S, SLOW_LIMIT = (1.1, 1.4), 0.3
 """Slow motion is breathing or a moving probe more often than a heart: between these periods the limit grows by 0.3."""
+
+SURE_SIGN = 0.8
+"""Probability of the right sign below which nothing is listed."""
+
+SURE_EVENTS = 0.6
+"""Mean probability of the events below which nothing is listed."""
+
+MOST_SURE = 0.995
+"""Probability of the right sign that the pixels can give at most."""
+
+TEMPERATURE = 2.0
+"""By which the network's log odds of the sign are divided: it is surer on its own simulated signals than on files."""
+
+LEAST_INTERVALS = 3
+"""Intervals between beats from which their variability is told."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +74,20 @@ class Phase:
     signal : ndarray, (T,)
         Smoothed s(t) at the frames, median 0 and range about 1, large where the ventricle is.
     polarity_confidence : float
-        0 (the sign is a guess) to 1, as the encoder measured it.
+        Probability that ED and ES are not mixed up, 0.5 to 1; 0 where no heart beats.
     quality : float
         0 to 1: how periodic the signal is at heart rates.
     quality_word : str
-        'cardiac' or 'not cardiac'.
+        'cardiac', 'not sure' (a heart, but its events are not clear) or 'not cardiac'.
+    ed_confidences, es_confidences : list of float
+        Probability of each that a true event lies within 50 ms.
+    interval_sd_s, interval_rmssd_s : float or None
+        Standard deviation of the times between beats, and root mean square of their successive differences; None with
+        fewer than three intervals.
+    systolic_fraction : float or None
+        Median share of a beat from ED to ES.
+    ejection_fraction_percent : float or None
+        A research figure, from the cavity's mean area in the pixels at ED and ES, found while encoding.
     """
 
     fps: float
@@ -76,20 +101,37 @@ class Phase:
     polarity_confidence: float
     quality: float
     quality_word: str
+    ed_confidences: list[float] = field(default_factory=list)
+    es_confidences: list[float] = field(default_factory=list)
+    interval_sd_s: float | None = None
+    interval_rmssd_s: float | None = None
+    systolic_fraction: float | None = None
+    ejection_fraction_percent: float | None = None
 
     def as_dict(self, *, signal: bool = False) -> dict[str, Any]:
         """Plain values under the names of the attributes; the signal only when asked for."""
         values: dict[str, Any] = {
             "fps": self.fps, "ed_frames": self.ed_frames, "es_frames": self.es_frames,
-            "ed_times_s": [round(t, 4) for t in self.ed_times_s], "es_times_s": [round(t, 4) for t in self.es_times_s],
-            "heart_rate_bpm": None if self.heart_rate_bpm is None else round(self.heart_rate_bpm, 1),
+            "ed_times_s": _rounded(self.ed_times_s, 4), "es_times_s": _rounded(self.es_times_s, 4),
+            "ed_confidences": _rounded(self.ed_confidences, 3), "es_confidences": _rounded(self.es_confidences, 3),
+            "heart_rate_bpm": _round(self.heart_rate_bpm, 1), "interval_sd_s": _round(self.interval_sd_s, 4),
+            "interval_rmssd_s": _round(self.interval_rmssd_s, 4),
+            "systolic_fraction": _round(self.systolic_fraction, 3),
+            "research_only": {"ejection_fraction_percent": _round(self.ejection_fraction_percent, 1)},
             "beats": [{"ed": beat.ed, "es": beat.es, "systolic_s": round(beat.systolic_s, 4),
-                       "diastolic_s": None if beat.diastolic_s is None else round(beat.diastolic_s, 4)}
-                      for beat in self.beats],
+                       "diastolic_s": _round(beat.diastolic_s, 4)} for beat in self.beats],
             "polarity_confidence": round(self.polarity_confidence, 3), "quality": round(self.quality, 3),
             "quality_word": self.quality_word,
         }
         return values | ({"signal": [round(float(value), 5) for value in self.signal]} if signal else {})
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _rounded(values: Sequence[float], digits: int) -> list[float]:
+    return [round(value, digits) for value in values]
 
 
 def read_phase(file: LrmFile) -> Phase:
@@ -100,30 +142,69 @@ def read_phase(file: LrmFile) -> Phase:
     FormatError, PackError
         When the file is damaged or its decoder pack is missing.
     """
-    directions = [Direction.unpack(segment.components[Component.PHASE], segment.rank)
-                  if Component.PHASE in segment.components else None for segment in file.coded.segments]
+    directions = [read_direction(segment.components, segment.rank) for segment in file.coded.segments]
     signal = np.concatenate([_segment_signal(coeffs, direction) for coeffs, direction
                              in zip(file.coeffs, directions, strict=True)])
-    known = [direction.confidence / 255 for direction in directions if direction is not None]
-    return phase_of(signal, file.times_s, file.fps, confidence=float(np.mean(known)) if known else None)
+    known = [direction for direction in directions if direction is not None]
+    fractions = [fraction for direction in known if (fraction := direction.ejection_fraction()) is not None]
+    return phase_of(signal, file.times_s, file.fps,
+                    confidence=float(np.mean([direction.confidence for direction in known])) / 255 if known else None,
+                    ejection_fraction=float(np.mean(fractions)) if fractions else None)
 
 
-def phase_of(signal: Array, times_s: Array, fps: float, *, confidence: float | None) -> Phase:
-    """Phase of a signal (T,) at increasing times (T,); without `confidence` its sign is a guess and may be turned."""
-    even_s = even_times(times_s)
-    even = clean(signal, times_s, even_s)
-    quality, period_s = periodicity(even, even_s)
-    is_heart = quality >= (least_quality(period_s) if confidence is None else SEEN_LIMIT)
-    if is_heart and confidence is None and is_upside_down(even, even_s, period_s):
-        even = -even
-    shown = np.interp(times_s, even_s, even)
+def phase_of(signal: Array, times_s: Array, fps: float, *, confidence: float | None,
+             ejection_fraction: float | None = None) -> Phase:
+    """Phase of a signal (T,) at increasing times (T,).
+
+    `confidence` is how sure the encoder was of the signal's sign, 0 to 1; None where it said nothing. The shape of the
+    signal has its say too, and may turn it over.
+    """
+    clean = prepare(signal, times_s)
+    is_heart = clean.quality >= (least_quality(clean.period_s) if confidence is None else SEEN_LIMIT)
+    reading = _read(clean, confidence)
+    shown = np.interp(times_s, clean.even_s, reading.even)
     if not is_heart:
-        return Phase(fps, [], [], [], [], None, [], shown, confidence or 0.0, quality, "not cardiac")
-    ed_s, es_s = find_events(even, even_s, period_s)
-    ed, es = _nearest(times_s, ed_s), _nearest(times_s, es_s)
-    rate = _heart_rate(ed_s, es_s, period_s)
-    return Phase(fps, ed, es, ed_s, es_s, rate, _beats(ed_s, es_s, ed, es), shown, confidence or 0.0, quality,
-                 "cardiac")
+        return _silent(fps, shown, 0.0, clean.quality, "not cardiac")
+    masses = [event.mass for event in reading.events]
+    if reading.sign < SURE_SIGN or not masses or float(np.mean(masses)) < SURE_EVENTS:
+        return _silent(fps, shown, reading.sign, clean.quality, "not sure")
+    return _phase(fps, times_s, reading, clean, shown, ejection_fraction)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A signal the right way up, the probability that it is, and its events."""
+
+    even: Array
+    sign: float
+    events: list[Event]
+
+
+def _read(clean: Clean, confidence: float | None) -> _Reading:
+    """Turn a signal the right way up by what the encoder saw and by its shape; find its events."""
+    prior = 0.5 + 0.5 * min(confidence or 0.0, 2 * MOST_SURE - 1)
+    upright, turned = (posterior(sign * clean.even, clean.period_s) for sign in (1, -1))
+    odds = float(np.log(prior / (1 - prior))) + 0.5 * (upright.upright - turned.upright) / TEMPERATURE
+    found, even = (upright, clean.even) if odds >= 0 else (turned, -clean.even)
+    return _Reading(even, float(1 / (1 + np.exp(-abs(odds)))), find_events(found, clean.even_s))
+
+
+def _silent(fps: float, shown: Array, sign: float, quality: float, word: str) -> Phase:
+    """Phase without events."""
+    return Phase(fps, [], [], [], [], None, [], shown, sign, quality, word)
+
+
+def _phase(fps: float, times_s: Array, reading: _Reading, clean: Clean, shown: Array,
+           ejection_fraction: float | None) -> Phase:
+    """Phase of a signal whose events are clear."""
+    ed, es = ([event for event in reading.events if event.is_ed == is_ed] for is_ed in (True, False))
+    ed_s, es_s = ([min(event.time_s, float(times_s[-1])) for event in events] for events in (ed, es))
+    ed_frames, es_frames = _nearest(times_s, ed_s), _nearest(times_s, es_s)
+    beats = _beats(ed_s, es_s, ed_frames, es_frames)
+    spread, successive = _variability(ed_s, es_s)
+    return Phase(fps, ed_frames, es_frames, ed_s, es_s, _heart_rate(ed_s, es_s, clean.period_s), beats, shown,
+                 reading.sign, clean.quality, "cardiac", [event.confidence for event in ed],
+                 [event.confidence for event in es], spread, successive, _systolic_fraction(beats), ejection_fraction)
 
 
 def least_quality(period_s: float) -> float:
@@ -140,6 +221,23 @@ def _heart_rate(ed_s: Sequence[float], es_s: Sequence[float], period_s: float) -
     """Beats a minute by the median distance of equal events, by the autocorrelation when there are none."""
     gaps = [*np.diff(es_s), *np.diff(ed_s)]
     return float(60 / (np.median(gaps) if gaps else period_s))
+
+
+def _variability(ed_s: Sequence[float], es_s: Sequence[float]) -> tuple[float | None, float | None]:
+    """Standard deviation of the times between beats and root mean square of successive differences, in seconds.
+
+    Task Force of the ESC and NASPE, Circulation 93, 1996, 1043-1065; here over seconds rather than minutes. Times are
+    taken from ED or from ES, of which there are more.
+    """
+    intervals = np.diff(ed_s if len(ed_s) >= len(es_s) else es_s)
+    if len(intervals) < LEAST_INTERVALS:
+        return None, None
+    return float(intervals.std(ddof=1)), float(np.sqrt(np.mean(np.diff(intervals) ** 2)))
+
+
+def _systolic_fraction(beats: Sequence[Beat]) -> float | None:
+    shares = [beat.systolic_s / (beat.systolic_s + beat.diastolic_s) for beat in beats if beat.diastolic_s is not None]
+    return float(np.median(shares)) if shares else None
 
 
 def _beats(ed_s: Sequence[float], es_s: Sequence[float], ed: Sequence[int], es: Sequence[int]) -> list[Beat]:

@@ -6,13 +6,15 @@ splines, takes a third of the time that reading the phase of a file may take to 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-GRID_HZ = 100.0
-SMOOTH_S = 0.06  # half-width of the quadratic fit, at least SMOOTH_FRAMES frames
+GRID_HZ = 50.0
+SMOOTH_S = 0.05  # half-width of the quadratic fit, at least SMOOTH_FRAMES frames
 SMOOTH_FRAMES = 2.5
 HIGH_PASS_HZ = 0.5
 SLOW_SHARE = 0.1  # of the power below HIGH_PASS_HZ, above which the slow part is taken out
@@ -30,42 +32,64 @@ def standardize(coeffs: Array) -> Array:
     return np.asarray(centered / np.where(scale > 1e-12, scale, np.inf))
 
 
+@dataclass(frozen=True)
+class Clean:
+    """A signal made ready: `even` (n,) of median 0 and range 1 at `even_s` (n,), how periodic it is, and its period."""
+
+    even: Array
+    even_s: Array
+    quality: float
+    period_s: float
+
+
+def prepare(signal: Array, times_s: Array) -> Clean:
+    """Bring a signal (T,) at increasing times (T,) in seconds to the even grid, clean it, and find its rhythm."""
+    even_s = even_times(times_s)
+    even = clean(signal, times_s, even_s)
+    quality, period_s = periodicity(even, even_s)
+    return Clean(even, even_s, quality, period_s)
+
+
 def even_times(times_s: Array) -> Array:
-    """Even grid over the clip, at 100 samples a second or a little less (over 11 hours, much less)."""
-    count = min(max(int(np.floor((times_s[-1] - times_s[0]) * GRID_HZ)) + 1, 2), MAX_GRID)
-    return np.linspace(times_s[0], max(times_s[-1], times_s[0] + 1 / GRID_HZ), count)
+    """Even grid over the clip of 50 samples a second, its last sample at or just beyond the last frame."""
+    count = min(max(int(np.ceil((times_s[-1] - times_s[0]) * GRID_HZ - 1e-6)) + 1, 2), MAX_GRID)
+    return np.asarray(times_s[0] + np.arange(count) / GRID_HZ)
 
 
 def clean(signal: Array, times_s: Array, even_s: Array) -> Array:
     """Smooth onto an even grid, take out what is slower than a heart, scale to median 0 and range 1."""
-    gap_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
-    even = smooth(signal, times_s, even_s, max(SMOOTH_S, SMOOTH_FRAMES * gap_s))
-    even = high_pass(even, 1 / (even_s[1] - even_s[0]))
+    even = high_pass(smooth(signal, times_s, even_s, half_width_s(times_s)), GRID_HZ)
     low, middle, high = np.percentile(even, [3, 50, 97])
     return np.asarray((even - middle) / max(high - low, 1e-12))
 
 
-def smooth(signal: Array, times_s: Array, wanted_s: Array, half_width_s: float) -> Array:
+def half_width_s(times_s: Array) -> float:
+    """Half-width in seconds of the local fit that suits frames at `times_s` (T,)."""
+    gap_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
+    return max(SMOOTH_S, SMOOTH_FRAMES * gap_s)
+
+
+def smooth(signal: Array, times_s: Array, wanted_s: Array, reach_s: float) -> Array:
     """Local quadratic fit with tricube weights (Savitzky and Golay 1964; Cleveland 1979); times need not be even.
 
     `signal` is (T,) or has columns (T, k).
     """
     columns = signal.reshape(len(signal), -1)
-    first = np.searchsorted(times_s, wanted_s - half_width_s)
-    stop = np.searchsorted(times_s, wanted_s + half_width_s, side="right")
+    first = np.searchsorted(times_s, wanted_s - reach_s)
+    stop = np.searchsorted(times_s, wanted_s + reach_s, side="right")
     width = min(max(int((stop - first).max()), 5), len(times_s), MAX_WINDOW)
     block = max(1, BLOCK_VALUES // width)
     first = np.clip(first - (width - (stop - first)) // 2, 0, len(times_s) - width)
-    parts = [_fit_locally(columns, times_s, wanted_s[a:a + block], first[a:a + block], width, half_width_s)
+    parts = [_fit_locally(columns, times_s, wanted_s[a:a + block], first[a:a + block], width, reach_s)
              for a in range(0, len(wanted_s), block)]
     return np.concatenate(parts).reshape(len(wanted_s), *signal.shape[1:])
 
 
 def _fit_locally(columns: Array, times_s: Array, wanted_s: Array, first: NDArray[np.intp], width: int,
-                 half_width_s: float) -> Array:
+                 reach_s: float) -> Array:
     """Values (n, k) of the local fits at `wanted_s`, each over `width` samples from `first` on."""
     picked = first[:, None] + np.arange(width)  # (n, width)
-    x = (times_s[picked] - wanted_s[:, None]) / half_width_s
+    x = (times_s[picked] - wanted_s[:, None]) / reach_s
     weight = np.maximum((1 - np.minimum(np.abs(x), 1) ** 3) ** 3, 1e-6)
     powers = np.stack([np.ones_like(x), x, x * x], axis=1)  # (n, 3, width)
     normal = (powers * weight[:, None]) @ powers.transpose(0, 2, 1) + np.diag([0, 1e-9, 1e-6])

@@ -1,10 +1,11 @@
 """Training of the network that finds the left ventricle while encoding (`lrmcodec.cardiac.cavity`).
 
-python -m lrmcodec.train.cavity_net --cache DIR --lung FOLDER [--clips 960] [--steps 4000] -o cavity.safetensors
+python -m lrmcodec.train.cavity_net --cache DIR --lung FOLDER [--clips 2000] [--steps 5000] -o cavity.safetensors
 
 Apical and parasternal views of simulated hearts with their exact masks, five frames of a beat each, and lung clips of
 the training patients, which have no ventricle. Tone, gain, haze, dropouts, blur, flips and geometry are varied, because
 real scanners differ more from each other than simulated ones do. Seeds from `FIRST_SEED` on are used by nothing else.
+A run that was stopped goes on from the state it keeps beside the cache.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from lrmcodec.cardiac.cavity import CHANGE_GAIN, SIDE
+from lrmcodec.train.checkpoint import load_state, save_state
 from lrmcodec.train.data import lung_files, read_gray, resize_area
 
 Frames = NDArray[np.uint8]
@@ -30,13 +32,14 @@ FIRST_SEED = 500_000
 VIEWS = ("a4c",) * 6 + ("a2c",) * 2 + ("plax", "psax")
 FRAMES, FPS = 5, 6.0  # of a training clip: about a beat
 FINE = 2 * SIDE  # training pictures; cells are made after they were varied
-CLASSES = ((1,), (3, 5), (4,))  # labels of left ventricle, atria, right ventricle; only the first is used later
+CLASSES = ((1,), (3,), (4, 5))  # labels of left ventricle, left atrium, right heart; only the first is used later
 WIDTHS = (12, 24, 40)
 HEARTS, LUNGS = 8, 2  # clips of a batch
 LUNG_PIECES, LUNG_SPAN = 6, 60
+AREA_SCALE = 40.0  # cells of change in area that weigh as much as the overlap
 RATE, DECAY, WARM_UP = 3e-3, 1e-3, 50
 VALIDATION = 60  # clips kept out
-REPORT_STEPS = 100
+REPORT_STEPS, KEEP_STEPS = 100, 500
 
 
 class CavityNet(nn.Module):
@@ -50,7 +53,7 @@ class CavityNet(nn.Module):
         self.out = nn.Conv2d(first, len(CLASSES), 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (n, 3, 28, 28) of channels (n, 4, 28, 28)."""
+        """Logits (n, 3, 40, 40) of channels (n, 4, 40, 40)."""
         first = self.down1(x)
         second = self.down2(F.max_pool2d(first, 2))
         third = self.down3(F.max_pool2d(second, 2))
@@ -68,8 +71,8 @@ def _block(before: int, after: int) -> nn.Sequential:
 
 
 def heart_clips(count: int, cache: Path) -> tuple[Tensor, Tensor]:
-    """Frames (n, 5, 56, 56) and shares of the classes (n, 5, 3, 56, 56), uint8; made once and kept in `cache`."""
-    path = cache / f"hearts_{count}.npz"
+    """Frames (n, 5, 80, 80) and shares of the classes (n, 5, 3, 80, 80), uint8; made once and kept in `cache`."""
+    path = cache / f"hearts_{count}_{FINE}.npz"
     if not path.exists():
         made = [_heart(FIRST_SEED + index) for index in range(count)]
         np.savez_compressed(path, frames=np.stack([frames for frames, _ in made]),
@@ -89,7 +92,7 @@ def _heart(seed: int) -> tuple[Frames, Frames]:
 
 
 def lung_clips(folder: Path) -> Tensor:
-    """Frames (n, 5, 56, 56) of pieces of the training patients' clips."""
+    """Frames (n, 5, 80, 80) of pieces of the training patients' clips."""
     rng = np.random.default_rng(0)
     pieces = []
     for path in lung_files(folder):
@@ -101,7 +104,7 @@ def lung_clips(folder: Path) -> Tensor:
 
 
 def channels(frames: Tensor) -> Tensor:
-    """Inputs (n * t, 4, 28, 28) of frames (n, t, 56, 56) in [0, 1]; the same as `cavity.inputs`."""
+    """Inputs (n * t, 4, 40, 40) of frames (n, t, 80, 80) in [0, 1]; the same as `cavity.inputs`."""
     cells = F.avg_pool2d(frames, 2)
     mean = cells.mean(1, keepdim=True).expand_as(cells)
     change = CHANGE_GAIN * cells.std(1, keepdim=True, unbiased=False).expand_as(cells)
@@ -110,7 +113,7 @@ def channels(frames: Tensor) -> Tensor:
 
 
 def vary(frames: Tensor, shares: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Vary geometry and appearance of frames (n, t, 56, 56) and masks (n, t, 3, 56, 56), each clip its own way."""
+    """Vary geometry and appearance of frames (n, t, 80, 80) and masks (n, t, 3, 80, 80), each clip its own way."""
     frames, shares = _move(frames, shares, random)
     return _tone(frames, random), shares
 
@@ -135,7 +138,7 @@ def _move(frames: Tensor, shares: Tensor, random: torch.Generator) -> tuple[Tens
 
 
 def _tone(frames: Tensor, random: torch.Generator) -> Tensor:
-    """Gamma, gain, slow gain over the picture, flicker, haze, dark blobs, noise and blur."""
+    """Gamma, gain, slow gain over the picture, flicker, haze, dark blobs, a bright one, noise and blur."""
     count, length = frames.shape[:2]
     one = (count, 1, 1, 1)
     inside = frames > 0.01
@@ -149,6 +152,9 @@ def _tone(frames: Tensor, random: torch.Generator) -> Tensor:
         away = (x - _between(-1, 1, one, random)) ** 2 + (y - _between(-0.8, 1, one, random)) ** 2
         depth = (torch.rand(one, generator=random) < 0.35) * _between(0.3, 1, one, random)
         frames = frames * (1 - depth * torch.exp(-away / _between(0.1, 0.45, one, random) ** 2))
+    away = (x - _between(-0.5, 0.5, one, random)) ** 2 + (y - _between(-0.9, 0.3, one, random)) ** 2
+    bright = (torch.rand(one, generator=random) < 0.35) * _between(0.05, 0.35, one, random)
+    frames = frames + inside * bright * torch.exp(-away / _between(0.1, 0.4, one, random) ** 2)
     frames = frames + 0.02 * torch.randn(frames.shape, generator=random) * inside
     kernel = torch.tensor([0.25, 0.5, 0.25])
     blurred = F.conv2d(frames.flatten(0, 1)[:, None], torch.outer(kernel, kernel)[None, None], padding=1)
@@ -162,16 +168,18 @@ def loss_of(logits: Tensor, shares: Tensor, clips: int) -> Tensor:
     found, true = torch.sigmoid(logits[:, 0]), shares[:, 0]
     overlap = (2 * (found * true).sum((1, 2)) + 1) / (found.sum((1, 2)) + true.sum((1, 2)) + 1)
     areas = (found - true).sum((1, 2)).view(clips, -1)
-    return 3 * crossed + 0.5 * (1 - overlap).mean() + (areas - areas.mean(1, keepdim=True)).abs().mean() / 20
+    return 3 * crossed + 0.5 * (1 - overlap).mean() + (areas - areas.mean(1, keepdim=True)).abs().mean() / AREA_SCALE
 
 
-def train(hearts: tuple[Tensor, Tensor], lungs: Tensor, steps: int, seed: int = 0) -> CavityNet:
-    """Train with AdamW; prints how well the areas of clips kept out are followed."""
+def train(hearts: tuple[Tensor, Tensor], lungs: Tensor, steps: int, seed: int = 0,
+          kept: Path | None = None) -> CavityNet:
+    """Train with AdamW; prints how well the areas of clips kept out are followed. `kept` is the state's file."""
     torch.manual_seed(seed)
-    random = torch.Generator().manual_seed(seed)
     network = CavityNet()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    for step, (frames, shares) in enumerate(_batches(hearts, lungs, steps, random)):
+    first = 0 if kept is None or not kept.exists() else _resume(network, optimizer, kept)
+    random = torch.Generator().manual_seed(seed + first)
+    for step, (frames, shares) in enumerate(_batches(hearts, lungs, steps - first, random), first):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, step / WARM_UP) * (1 - step / steps) ** 0.9 + 1e-5
         small = F.avg_pool2d(shares.flatten(0, 1), 2)
@@ -181,7 +189,17 @@ def train(hearts: tuple[Tensor, Tensor], lungs: Tensor, steps: int, seed: int = 
         optimizer.step()
         if step % REPORT_STEPS == REPORT_STEPS - 1:
             print(f"step {step + 1}, loss {float(loss.detach()):.3f}, {_validate(network, hearts)}", file=sys.stderr)
+        if kept is not None and step % KEEP_STEPS == KEEP_STEPS - 1:
+            save_state({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, kept)
     return network.eval()
+
+
+def _resume(network: CavityNet, optimizer: torch.optim.Optimizer, kept: Path) -> int:
+    """Take up the state kept on disk; the step it was kept after."""
+    state = load_state(kept)
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
 
 
 def _batches(hearts: tuple[Tensor, Tensor], lungs: Tensor, steps: int,
@@ -233,11 +251,13 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True, help="folder for the simulated clips")
     parser.add_argument("--lung", type=Path, required=True, help="folder of lung clips with ATTRIBUTION.csv")
-    parser.add_argument("--clips", type=int, default=960)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=5000)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    export(train(heart_clips(options.clips, options.cache), lung_clips(options.lung), options.steps), options.output)
+    network = train(heart_clips(options.clips, options.cache), lung_clips(options.lung), options.steps,
+                    kept=options.cache / f"cavity_{options.clips}_{options.steps}.pt")
+    export(network, options.output)
 
 
 if __name__ == "__main__":
