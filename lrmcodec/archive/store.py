@@ -15,7 +15,9 @@ from typing import IO, Any, Protocol
 
 from lrmcodec.archive.errors import ArchiveError
 from lrmcodec.formats.atomic import atomic_path
-from lrmcodec.formats.errors import OutputError
+from lrmcodec.formats.errors import LrmError, OutputError
+
+_EXTRA = "Install it with: pip install 'lrmcodec[scale]'"
 
 URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 FANOUT = [f"objects/{value:02x}" for value in range(256)]
@@ -162,27 +164,28 @@ class RemoteStore:
         try:
             import fsspec
         except ImportError as error:
-            raise ArchiveError(f"{url} needs the package fsspec, which is not installed.",
-                               "Install it with: pip install 'lrmcodec[scale]'") from error
+            raise ArchiveError(f"{url} needs the package fsspec, which is not installed.", _EXTRA) from error
         self.url = url.rstrip("/")
         try:
             self._fs: Any
-            self._fs, self._root = fsspec.core.url_to_fs(self.url)
+            # Listings are never remembered: other writers' files would be missed.
+            self._fs, self._root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            raise ArchiveError(f"{url} cannot be reached: {error}.",
-                               "Install what it needs with: pip install 'lrmcodec[scale]'") from error
+            raise ArchiveError(f"{url} cannot be reached: {error}.", _EXTRA) from error
 
     def prepare(self) -> None:
         """Object stores have no folders; the container or bucket must exist."""
 
     def read(self, key: str) -> bytes:
         """See `Store`."""
-        return bytes(self._fs.cat_file(self._path(key)))
+        with _reached(self.url):
+            return bytes(self._fs.cat_file(self._path(key)))
 
     def open(self, key: str) -> IO[bytes]:
         """See `Store`."""
-        stream: IO[bytes] = self._fs.open(self._path(key), "rb")
-        return stream
+        with _reached(self.url):
+            stream: IO[bytes] = self._fs.open(self._path(key), "rb")
+            return stream
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[IO[bytes]]:
@@ -190,12 +193,12 @@ class RemoteStore:
         with tempfile.NamedTemporaryFile(prefix="lrmcodec-") as file:
             yield file
             file.flush()
-            with _explained(self._path(key)):
+            with _reached(self.url, may_lack=False):
                 self._fs.put_file(file.name, self._path(key))
 
     def write(self, key: str, data: bytes) -> None:
         """See `Store`."""
-        with _explained(self._path(key)):
+        with _reached(self.url, may_lack=False):
             self._fs.pipe_file(self._path(key), data)
 
     def append(self, key: str, data: bytes, part: int) -> None:
@@ -206,29 +209,45 @@ class RemoteStore:
     def size(self, key: str) -> int | None:
         """See `Store`."""
         try:
-            return int(self._fs.info(self._path(key))["size"])
+            with _reached(self.url):
+                return int(self._fs.info(self._path(key))["size"])
         except FileNotFoundError:
             return None
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """See `Store`."""
-        self._fs.invalidate_cache()
-        found = self._fs.find(self._path(prefix), detail=True)
+        with _reached(self.url):
+            found = self._fs.find(self._path(prefix), detail=True)
         for path in sorted(found):
             yield path[len(self._root) + 1:], int(found[path]["size"])
 
     def remove(self, key: str) -> None:
         """See `Store`."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), _reached(self.url):
             self._fs.rm_file(self._path(key))
 
     def move(self, key: str, new_key: str) -> None:
         """See `Store`."""
-        self._fs.copy(self._path(key), self._path(new_key))
+        with _reached(self.url):
+            self._fs.copy(self._path(key), self._path(new_key))
         self.remove(key)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
+
+
+@contextlib.contextmanager
+def _reached(place: str, *, may_lack: bool = True) -> Iterator[None]:
+    """Turn whatever a remote place's client raises into ours, but for a key that is not there where it `may_lack`."""
+    try:
+        yield
+    except LrmError:
+        raise
+    except Exception as error:  # clients raise errors of their own kinds, not all of them OSErrors
+        if may_lack and isinstance(error, FileNotFoundError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise OutputError(f"{place} cannot be used: {reason}.", "Check its name, network and credentials.") from error
 
 
 def open_store(place: str) -> Store:
@@ -244,11 +263,11 @@ def open_store(place: str) -> Store:
 
 @contextlib.contextmanager
 def _explained(place: str) -> Iterator[None]:
-    """Turn the system's and fsspec's errors into ours."""
+    """Turn the system's errors into ours."""
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
+        reason = error.strerror or type(error).__name__
         raise OutputError(f"{place} cannot be written: {reason}.", "Check the place and its permissions.") from error
 
 

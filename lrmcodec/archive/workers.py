@@ -23,6 +23,9 @@ from lrmcodec.formats.errors import LrmError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+ANSWER_S = 30.0
+"""How long a scheduler is waited for."""
+
 AHEAD = 2
 """Items handed out for each process, so that none waits for the next."""
 
@@ -125,7 +128,7 @@ def _on_cluster(function: Callable[[str, Item], Result], place: str, items: Iter
     """A bounded number of tasks at a time; Dask does those of workers that die again elsewhere."""
     distributed = _distributed()
     try:
-        client = distributed.Client(address, timeout=30, set_as_default=False)
+        client = distributed.Client(address, timeout=ANSWER_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ArchiveError(f"no Dask scheduler answers at {address}.", "Start one with: dask scheduler") from error
     todo, flying = iter(items), {}
@@ -136,7 +139,8 @@ def _on_cluster(function: Callable[[str, Item], Result], place: str, items: Iter
                 flying[future.key] = item
                 yield future
 
-        running = distributed.as_completed(submit(AHEAD * max(1, sum(client.nthreads().values()))))
+        threads = max(1, sum(client.nthreads().values()))
+        running = distributed.as_completed(submit(AHEAD * threads), loop=client.loop)
         for future in running:
             yield flying.pop(future.key), _cluster_result(future)
             for following in submit(1):

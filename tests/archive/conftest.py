@@ -78,3 +78,22 @@ def _fresh_workers() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def make() -> Callable[..., Summary]:
     return run
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """URL of an empty bucket of an S3 server of our own."""
+    pytest.importorskip("s3fs", reason="the extra 'scale' is not installed")
+    server_module = pytest.importorskip("moto.server", reason="moto is not installed, which serves S3 for tests")
+    import boto3
+
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("AWS_ENDPOINT_URL", f"http://{host}:{port}"), ("AWS_ACCESS_KEY_ID", "test"),
+                            ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_DEFAULT_REGION", "us-east-1")):
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="studies")
+        yield "s3://studies"
+    server.stop()
