@@ -10,13 +10,13 @@ import click
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width in pixels, from HxW; a usage error when they are not within the format's limits."""
+    """Height and width in pixels, from HxW, or N for a square; a usage error outside the format's limits."""
     from lrmcodec.formats.container import MAX_SIDE, MIN_SIDE
 
-    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
+    match = re.fullmatch(r"(\d{1,6})(?:[xX](\d{1,6}))?", text)
     if match is None:
         raise click.BadParameter(f"{text!r} is not of the form HxW, for example 112x112.")
-    height, width = int(match[1]), int(match[2])
+    height, width = int(match[1]), int(match[2] or match[1])
     if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE:
         raise click.BadParameter(f"{text} has a side outside {MIN_SIDE} to {MAX_SIDE} pixels.")
     return height, width

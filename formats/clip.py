@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,52 @@ from lrmcodec.formats.errors import ClipError
 
 DEFAULT_FPS = 25.0
 """Nominal rate of a clip of one frame, which has no interval to measure."""
+
+
+MIN_RATE, MAX_RATE = 0.001, 50_000.0
+"""Frames a second that a clip can have; what a file says beyond them is a mistake or an invention."""
+
+MAX_TIME_S = (1 << 40) / 1e6
+"""Seconds that a clip can last, twelve days."""
+
+MIN_GAP_S = 0.999e-6
+"""Seconds between two frames at least, a microsecond but for rounding: times are kept to one."""
+
+
+def is_plausible(rate: Fraction | float) -> bool:
+    """Whether frames may come at `rate` a second."""
+    return bool(MIN_RATE <= rate <= MAX_RATE)
+
+
+def check_rate(rate: float, name: str = "the frame rate") -> float:
+    """Give `rate` back.
+
+    Raises
+    ------
+    ClipError
+        When no clip can have so many frames a second.
+    """
+    if not is_plausible(rate):
+        raise ClipError(f"{name} is {rate:g}, which is no possible frame rate.",
+                        f"Give a number from {MIN_RATE:g} to {MAX_RATE:g} with --fps.")
+    return rate
+
+
+def check_times(times_s: NDArray[np.float64], name: str, hint: str) -> NDArray[np.float64]:
+    """Times (T,) of a file in seconds, moved to begin at 0.
+
+    Raises
+    ------
+    ClipError
+        When they are not finite, do not increase by a microsecond at least, or last over twelve days.
+    """
+    with np.errstate(over="ignore"):
+        fit = np.isfinite(times_s).all() and (np.diff(times_s) >= MIN_GAP_S).all()
+        fit &= times_s[-1] - times_s[0] <= MAX_TIME_S
+    if not fit:
+        raise ClipError(f"{name} does not increase by a microsecond at least, or lasts over twelve days.", hint)
+    from_zero: NDArray[np.float64] = times_s - times_s[0]
+    return from_zero
 
 
 def uniform_times(count: int, fps: float) -> NDArray[np.float64]:
@@ -56,15 +103,18 @@ class Clip:
             raise ClipError(f"the clip is empty: frames have shape {frames.shape}.")
         if times.shape != (len(frames),) or not np.isfinite(times).all():
             raise ClipError(f"{len(frames)} frames need as many finite times, not {times.shape}.")
-        if times[0] != 0 or (np.diff(times) <= 0).any():
-            raise ClipError("frame times must start at 0 and increase from frame to frame.")
+        if times[0] != 0 or (np.diff(times) < MIN_GAP_S).any():
+            raise ClipError("frame times must start at 0 and increase from frame to frame by a microsecond at least.")
+        if times[-1] > MAX_TIME_S:
+            raise ClipError("the clip lasts over twelve days.", "Correct its frame times, or cut it.")
         object.__setattr__(self, "times_s", times)
 
     @classmethod
     def from_fps(
         cls, frames: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any] | None = None
     ) -> Clip:
-        """Build a clip of evenly spaced frames at `fps` > 0 frames a second."""
+        """Build a clip of evenly spaced frames at `fps` frames a second; ClipError for an impossible rate."""
+        check_rate(fps)
         return cls(frames, uniform_times(len(frames), fps), metadata or {})
 
     @property

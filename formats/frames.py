@@ -22,6 +22,9 @@ Progress = Callable[[float | None, str], None]
 MEMORY_LIMIT_BYTES = 1 << 30
 """Frames beyond this size are kept in an unnamed temporary file instead of memory."""
 
+MAX_FRAME_PIXELS = 1 << 25
+"""Pixels of a frame that readers take memory for; eight times what a .lrm file can hold."""
+
 COLOR_SPREAD = 40
 """Levels between the largest and smallest of a pixel's R, G, B from which on it counts as colored.
 
@@ -94,10 +97,14 @@ class FrameCollector:
         Whether color is turned gray instead of refused.
     size : (int, int) or None
         Height and width to resize to.
+    has_rate : bool
+        Whether the caller gives the frame rate, so that times in the file do not matter.
     """
 
-    def __init__(self, name: str, *, gray: bool = False, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, name: str, *, gray: bool = False, size: tuple[int, int] | None = None,
+                 has_rate: bool = False) -> None:
         self.name = name
+        self.has_rate = has_rate
         self.count = 0
         self._gray = gray
         self._size = size

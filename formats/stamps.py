@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.formats.clip import DEFAULT_FPS, uniform_times
+from lrmcodec.formats.clip import DEFAULT_FPS, is_plausible, uniform_times
 
 EVEN_WITHIN_S = 1e-6
 """Frame times are kept to a microsecond; a clip whose times are closer than that to an even grid is even."""
@@ -20,14 +20,6 @@ BAD_STAMPS = "frame times are missing, repeated or out of order: {rate:g} frames
 """Warning of readers that find unusable time stamps."""
 
 MAX_DENOMINATOR = 100_000
-
-MIN_RATE, MAX_RATE = 0.001, 50_000.0
-"""Frames a second that a clip can have; what a container says beyond them is a mistake or an invention."""
-
-
-def is_plausible(rate: Fraction | float) -> bool:
-    """Whether frames may come at `rate` a second."""
-    return MIN_RATE <= rate <= MAX_RATE
 
 
 def even_rate(times_s: NDArray[np.float64]) -> Fraction | None:

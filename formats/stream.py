@@ -13,14 +13,14 @@ from typing import IO, Any
 
 import av
 
-from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.clip import Clip, is_plausible
 from lrmcodec.formats.ending import CUT_OFF, is_cut_off
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.ffmpeg_log import FfmpegLog, ffmpeg_log, reason
 from lrmcodec.formats.frames import FrameCollector, Progress
 from lrmcodec.formats.kinds import CONVERT, HEAD_BYTES, is_video
 from lrmcodec.formats.pixels import gray_levels
-from lrmcodec.formats.stamps import is_plausible, times_from_stamps
+from lrmcodec.formats.stamps import times_from_stamps
 from lrmcodec.formats.stream_write import SIZE_NOTE
 
 DEMUXERS = ("avi,matroska,webm,mov,mp4,mpeg,mpegts,mpegvideo,h264,hevc,m4v,mjpeg,gif,apng,flv,asf,ogg,mxf,dv,ivf,nut,"

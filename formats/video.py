@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,12 +12,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.formats import images, stream, stream_write
+from lrmcodec.formats import arrays, images, stream, stream_write
 from lrmcodec.formats.atomic import atomic_path
-from lrmcodec.formats.clip import Clip, uniform_times
+from lrmcodec.formats.clip import Clip, check_rate, uniform_times
 from lrmcodec.formats.dicom_sniff import is_dicom
 from lrmcodec.formats.errors import ClipError, OutputError
-from lrmcodec.formats.frames import DicomOptions, Frame, FrameCollector, Output, Progress
+from lrmcodec.formats.frames import MAX_FRAME_PIXELS, DicomOptions, Frame, FrameCollector, Output, Progress
 from lrmcodec.formats.kinds import CONVERT, HEAD_BYTES, PILLOW, not_read
 from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.spool import local_file
@@ -62,15 +61,24 @@ def read_clip(
         When the clip is missing, unreadable, damaged, empty, of changing size or contains color.
     """
     path = Path(path)
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ClipError(f"a frame rate of {fps} is not possible.", "Pass --fps a number above 0.")
+    if fps is not None:
+        check_rate(fps)
+    if size is not None:
+        _check_size(size)
     try:
-        with local_file(path) as local, FrameCollector(str(path), gray=gray, size=size) as collector:
+        with local_file(path) as local, FrameCollector(
+                str(path), gray=gray, size=size, has_rate=fps is not None) as collector:
             clip = _reader(local, str(path))(local, collector, progress)
     except (OSError, MemoryError, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ClipError(f"{path} cannot be read: {reason}.", "Check the name and its permissions.") from error
     return clip if fps is None else _at_rate(clip, fps)
+
+
+def _check_size(size: tuple[int, ...]) -> None:
+    if len(size) != 2 or min(size) < 1 or size[0] * size[1] > MAX_FRAME_PIXELS:
+        raise ClipError(f"frames cannot be made {' x '.join(map(str, size))} pixels large.",
+                        "Give height and width, for example --size 112x112.")
 
 
 def _at_rate(clip: Clip, fps: float) -> Clip:
@@ -91,9 +99,9 @@ def _reader(path: Path, name: str) -> Callable[[Path, FrameCollector, Progress |
         read: Callable[[Path, FrameCollector, Progress | None], Clip] = dicom_module("dicom", ClipError).collect_dicom
         return read
     if head.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
-        return images.read_npy
+        return arrays.read_npy
     if head.startswith(b"PK\x03\x04") or path.suffix.lower() == ".npz":
-        return images.read_npz
+        return arrays.read_npz
     if PILLOW.match(head):
         from lrmcodec.formats import stills  # Pillow is slow to import
 
@@ -112,8 +120,8 @@ WRITERS: dict[str, Callable[[Path, Output], None]] = {
     ".mkv": stream_write.write_mkv,
     ".mp4": stream_write.write_mp4,
     ".gif": stream_write.write_gif,
-    ".npy": images.write_npy,
-    ".npz": images.write_npz,
+    ".npy": arrays.write_npy,
+    ".npz": arrays.write_npz,
     ".dcm": _write_dicom,
     "": images.write_png_folder,
 }

@@ -23,6 +23,7 @@ from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import (
+    MAX_FILE_BYTES,
     MAX_FRAMES,
     CodedClip,
     CodedSegment,
@@ -201,7 +202,7 @@ def _byte_budget(clip: Clip, ratio: float | None, size_bytes: int | None, psnr_d
     if quality is not None and not 0 <= quality <= 100:
         raise TargetError(f"quality {quality:g} is outside 0 to 100.")
     if ratio is not None:
-        return int(clip.frames.size / ratio)
+        return int(min(clip.frames.size / ratio, MAX_FILE_BYTES))
     return size_bytes
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lrmcodec import metrics
 from lrmcodec.decoders.base import Decoder, RestoredSegment
 from lrmcodec.decoders.registry import check_known, make_decoder, pack_of_file
-from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.clip import MIN_GAP_S, Clip
 from lrmcodec.formats.container import MAX_SIDE, MIN_SIDE, byte_counts, unpack_file
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
 from lrmcodec.formats.optional import dicom_module
@@ -129,7 +129,7 @@ class LrmFile:
             When they are more than 8 GiB.
         """
         count = len(self.times_s if times_s is None else times_s)
-        height, width = size or self.size
+        height, width = check_size(size or self.size)
         if count * height * width > MAX_FRAMES_BYTES:
             raise TargetError(f"{count} frames of {height}x{width} pixels are more than 8 GiB.",
                               "Give --duration, or read them with `blocks`.")
@@ -193,8 +193,8 @@ class LrmFile:
         inside = np.isfinite(times_s).all() and len(times_s) and times_s.min() >= 0
         if not inside or times_s.max() > self.duration_s + SAME_TIME_S:
             raise TargetError(f"times must lie between 0 and {self.duration_s:.3f} s.", "Correct --times.")
-        if (np.diff(times_s) <= 0).any():
-            raise TargetError("times must increase.", "Sort --times and drop repeated ones.")
+        if (np.diff(times_s) < MIN_GAP_S).any():
+            raise TargetError("times must increase by a microsecond at least.", "Sort --times and drop repeated ones.")
         return times_s
 
 
@@ -222,6 +222,8 @@ def unwrapped(data: bytes) -> bytes:
 
 def check_size(size: tuple[int, ...]) -> tuple[int, int]:
     """Frame sizes that the format allows; ClipError for others."""
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ClipError(f"{size} is no size of frames.", "Give height and width.")
     height, width = size
     if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
         raise ClipError(f"frames of {height}x{width} pixels; sides of {MIN_SIDE} to {MAX_SIDE} are possible.",

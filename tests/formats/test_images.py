@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from lrmcodec.formats.errors import ClipError
+from lrmcodec.formats.pixels import TRANSPARENT
 from lrmcodec.formats.stamps import UNKNOWN_RATE
 from lrmcodec.formats.video import read_clip, write_frames
 
@@ -102,119 +101,63 @@ def test_png_times_file_is_plain(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "frame_000002.png").exists()
 
 
-@given(st.sampled_from([np.float16, np.float32, np.float64]))
-def test_floats_are_rounded_to_the_nearest_level(dtype: type) -> None:
-    from lrmcodec.formats.images import _levels
-
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(_levels((levels / 255).astype(dtype), "x", 0), levels)
-
-
-def test_npy_of_floats(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", (FRAMES / 255).astype(np.float32))
-    clip = read_clip(tmp_path / "a.npy", fps=30)
-    np.testing.assert_array_equal(clip.frames, FRAMES)
-    assert clip.fps == pytest.approx(30)
+def test_gaps_in_a_numbering_are_told(tmp_path: Path) -> None:
+    for i, frame in enumerate(FRAMES):
+        if i not in (7, 8):
+            write_png(tmp_path / f"f_{10 * i:03d}.png", frame, "gray")
+    clip = read_clip(tmp_path, fps=25)
+    assert len(clip.frames) == 10
+    assert clip.warnings == ("pictures are missing from the numbering: 2 (70, 80)",)
 
 
-def test_npy_of_one_picture(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", FRAMES[0])
-    assert read_clip(tmp_path / "a.npy").frames.shape == (1, 17, 21)
+@pytest.mark.parametrize("names", [["a0", "a1", "a2"], ["5", "6", "7"], ["x10", "x20", "x30"], ["a", "b", "c"],
+                                   ["t1700000000", "t1700000041", "t1700000079"]])
+def test_whole_numberings_raise_no_alarm(tmp_path: Path, names: list[str]) -> None:
+    for name, frame in zip(names, FRAMES, strict=False):
+        write_png(tmp_path / f"{name}.png", frame, "gray")
+    assert not read_clip(tmp_path, fps=25).warnings
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.01, 1.01])
-def test_npy_of_bad_values(tmp_path: Path, bad: float) -> None:
-    values = np.zeros((3, 16, 16))
-    values[2, 5, 5] = bad
-    np.save(tmp_path / "a.npy", values)
-    with pytest.raises(ClipError, match="NaN or values outside 0 to 1 in frame 2"):
-        read_clip(tmp_path / "a.npy")
+def test_what_else_names_tell(tmp_path: Path) -> None:
+    for name in ("a_1", "a_01", "a_2", "b_1", "b_2"):
+        write_png(tmp_path / f"{name}.png", FRAMES[0], "gray")
+    (tmp_path / "a_3.jpg").write_bytes(b"")
+    assert read_clip(tmp_path, fps=25).warnings == (
+        "the names of the pictures belong to 2 series, which were put one after the other",
+        "numbers of pictures stand more than once in their names",
+        "pictures of other kinds in the folder were not read: 1")
 
 
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((2, 16, 16), np.uint16),
-        np.zeros((2, 16, 16), np.int64),
-        np.zeros((2, 16, 16, 3), np.uint8),
-        np.zeros(16, np.uint8),
-        np.zeros((0, 16, 16), np.uint8),
-        np.zeros((2, 16, 16), np.complex128),
-        np.array([None, 1], dtype=object),
-        np.asfortranarray(np.zeros((2, 16, 16), np.uint8)),
-    ],
-    ids=lambda array: f"{array.dtype}{array.shape}",
-)
-def test_npy_of_other_kinds(tmp_path: Path, array: Any) -> None:
-    np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    with pytest.raises(ClipError) as caught:
-        read_clip(tmp_path / "a.npy")
-    assert "uint8" in caught.value.hint
+def test_a_folder_with_the_name_of_a_picture_is_named(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", FRAMES[0], "gray")
+    (tmp_path / "sub.png").mkdir()
+    with pytest.raises(ClipError, match=r"sub\.png has the name of a picture"):
+        read_clip(tmp_path)
 
 
-def test_npy_truncated_at_every_length(tmp_path: Path) -> None:
-    path = tmp_path / "a.npy"
-    np.save(path, FRAMES[:1, :16, :16])
-    whole = path.read_bytes()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        with pytest.raises(ClipError):
-            read_clip(path)
+def test_an_animation_among_pictures_is_refused(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(frame) for frame in FRAMES[:3]]
+    pictures[0].save(tmp_path / "a.png", save_all=True, append_images=pictures[1:], duration=40)
+    with pytest.raises(ClipError, match=r"a\.png is an animation"):
+        read_clip(tmp_path)
 
 
-def test_npy_header_that_claims_too_much(tmp_path: Path) -> None:
-    with (tmp_path / "a.npy").open("wb") as file:
-        header = {"shape": (10**9, 2048, 2048), "fortran_order": False, "descr": "|u1"}
-        np.lib.format.write_array_header_1_0(file, header)
-    with pytest.raises(ClipError, match="ends in frame 0"):
-        read_clip(tmp_path / "a.npy")
+def test_transparent_pixels_are_black(tmp_path: Path) -> None:
+    picture = np.dstack([FRAMES[0]] * 3 + [np.full_like(FRAMES[0], 255)])
+    picture[4:9, :, 3] = 0
+    write_png(tmp_path / "a.png", np.ascontiguousarray(picture), "rgba")
+    clip = read_clip(tmp_path, fps=25)
+    assert not clip.frames[0, 4:9].any()
+    np.testing.assert_array_equal(clip.frames[0, 9:], FRAMES[0, 9:])
+    assert clip.warnings == (TRANSPARENT,)
 
 
-def test_npz_with_times_or_rate(tmp_path: Path) -> None:
-    times = np.cumsum(np.full(12, 0.03)) ** 1.1
-    np.savez(tmp_path / "times.npz", frames=FRAMES, times_s=times)
-    np.testing.assert_allclose(read_clip(tmp_path / "times.npz").times_s, times - times[0])
-    np.savez(tmp_path / "fps.npz", frames=FRAMES, fps=40)
-    assert read_clip(tmp_path / "fps.npz").fps == pytest.approx(40)
-    np.savez(tmp_path / "none.npz", frames=FRAMES)
-    assert read_clip(tmp_path / "none.npz").warnings == (UNKNOWN_RATE,)
-
-
-@pytest.mark.parametrize(
-    "arrays",
-    [
-        {"pictures": FRAMES},
-        {"frames": FRAMES, "times_s": np.zeros(12)},
-        {"frames": FRAMES, "times_s": np.arange(11)},
-        {"frames": FRAMES, "times_s": np.array(["x"] * 12)},
-        {"frames": FRAMES, "fps": np.array([1, 2])},
-        {"frames": FRAMES.astype(np.int32)},
-    ],
-)
-def test_npz_that_does_not_fit(tmp_path: Path, arrays: dict[str, Any]) -> None:
-    np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(ClipError):
-        read_clip(tmp_path / "a.npz")
-
-
-@pytest.mark.parametrize("compress", [False, True])
-def test_npz_damaged(tmp_path: Path, compress: bool) -> None:
-    path = tmp_path / "a.npz"
-    (np.savez_compressed if compress else np.savez)(path, frames=FRAMES, times_s=np.arange(12.0))
-    whole = bytearray(path.read_bytes())
-    for cut in (1, 10, 100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:cut])
-        with pytest.raises(ClipError):
-            read_clip(path)
-    whole[len(whole) // 3] ^= 255
-    path.write_bytes(whole)
-    with pytest.raises(ClipError, match="npz"):
-        read_clip(path)
-
-
-def test_npz_is_readable_by_numpy(tmp_path: Path) -> None:
-    write_frames(tmp_path / "a.npz", iter([FRAMES[:5], FRAMES[5:]]), np.arange(12) / 40)
-    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
-        np.testing.assert_array_equal(arrays["frames"], FRAMES)
-        np.testing.assert_array_equal(arrays["times_s"], np.arange(12) / 40)
-    assert zipfile.ZipFile(tmp_path / "a.npz").testzip() is None
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '{"times_s": ' + "[" * 5000 + "]" * 5000 + "}",
+                                  '{"times_s": [0, 1e-310, 2e-310]}', '{"times_s": [0, 1e999, NaN]}', "7"])
+def test_hostile_times_beside_pictures(tmp_path: Path, text: str) -> None:
+    for i in range(3):
+        write_png(tmp_path / f"{i}.png", FRAMES[i], "gray")
+    (tmp_path / "clip.json").write_text(text)
+    with pytest.raises(ClipError, match=r"clip\.json"):
+        read_clip(tmp_path)
+    assert read_clip(tmp_path, fps=30).fps == 30
