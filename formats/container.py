@@ -51,6 +51,7 @@ class Component(IntEnum):
     COEFFS = 2
     LATENT = 3
     TIMES = 4
+    WAVELETS = 5
     PHASE = 32
     METADATA = 33
     WARNINGS = 34
@@ -59,8 +60,8 @@ class Component(IntEnum):
 
 
 CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.STUDY})
-SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.COEFFS, Component.LATENT, Component.PHASE,
-                                Component.VENTRICLE})
+SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.WAVELETS, Component.COEFFS, Component.LATENT,
+                               Component.PHASE, Component.VENTRICLE})
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ SEGMENT_FRAMES = 1024
 SEGMENT_VALUES = 1 << 28
 MAX_SEARCH_RANK = 128
 PROBE_FRAMES = 32
+ALTERNATIVE_FROM = 0.8  # of the time, for the progress shown
 FIT_SHARE = 0.1  # of the time, for the progress shown
 USUAL_TRIES = 24
 DEFAULT_QUALITY = 80.0
@@ -237,6 +238,23 @@ def _max_rank(decoder: Decoder, frames: NDArray[np.uint8], rank: int | None) -> 
 
 def _code_segment(decoder: Decoder, fitted: FittedSegment, target: Target, rank: int | None,
                   progress: Progress, cavity: Cavity | None) -> Trial:
+    """Best trial for the target, by the decoder or by its alternative at the same rank."""
+    alternative = decoder.alternative
+    if alternative is None:
+        return _search(decoder, fitted, target, rank, progress, cavity)
+    try:
+        first = _search(decoder, fitted, target, rank, _part(progress, 0, ALTERNATIVE_FROM), cavity)
+    except TargetError:
+        return _search(alternative, fitted, target, rank, _part(progress, ALTERNATIVE_FROM, 1), cavity)
+    try:
+        other = _search(alternative, fitted, target, first.setting.rank, _part(progress, ALTERNATIVE_FROM, 1), cavity)
+    except TargetError:
+        return first
+    return max(first, other, key=lambda trial: trial.worth(target))
+
+
+def _search(decoder: Decoder, fitted: FittedSegment, target: Target, rank: int | None,
+            progress: Progress, cavity: Cavity | None) -> Trial:
     size = (fitted.frames.shape[1], fitted.frames.shape[2])
     tries = 0
 
@@ -277,6 +295,10 @@ def _measure(decoder: Decoder, frames: NDArray[np.uint8], size: tuple[int, int],
     values = [metrics.psnr_db(picked[a:a + step], to_uint8(decoder.render(restored, rows[a:a + step])))
               for a in range(0, len(picked), step)]
     return float(np.average(values, weights=[len(picked[a:a + step]) for a in range(0, len(picked), step)]))
+
+
+def _part(progress: Progress, start: float, stop: float) -> Progress:
+    return lambda fraction, label: progress(start + (stop - start) * fraction, label)
 
 
 def _fit_progress(progress: Progress) -> Progress:

@@ -45,6 +45,11 @@ class Trial:
     components: Components
     measure: Callable[[], float]
 
+    def worth(self, target: Target) -> float:
+        """How well the trial does at the target, higher is better: minus log bytes at a quality, else dB at a size."""
+        octaves = math.log2(self.size_bytes)
+        return -octaves if target.psnr_db is not None else self.psnr_db - DB_PER_OCTAVE * octaves
+
     @property
     def size_bytes(self) -> int:
         """Bytes that the segment adds to the file, its directory entry included."""

@@ -136,6 +136,10 @@ class AutoencoderDecoder:
         shape = read_shape(pack, ConvShape)
         return cls(shape, read_tensors(pack, needed_tensors(shape)), pick_device(device))
 
+    @property
+    def alternative(self) -> None:
+        """None."""
+
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
         """At most the pack's rank, and one less than the frames (the latent takes one)."""
         return max(0, min(self.shape.max_rank, frame_count - 1))

@@ -79,6 +79,10 @@ class GridSirenDecoder:
         shape = read_shape(pack, GridShape)
         return cls(shape, read_tensors(pack, needed_tensors(shape)), pick_device(device))
 
+    @property
+    def alternative(self) -> None:
+        """None."""
+
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
         """At most the pack's rank; where a latent takes one, one less than the frames."""
         return max(0, min(self.shape.max_rank, frame_count - (1 if self.shape.latent_channels else 0)))

@@ -11,6 +11,7 @@ class Architecture(IntEnum):
     SPATIAL = 2
     GRID_SIREN = 3
     AUTOENCODER = 4
+    WAVELET = 5
 
     @property
     def label(self) -> str:

@@ -34,6 +34,10 @@ def make_decoder(pack: PackLike, device: str = "auto") -> Decoder:
         from lrmcodec.decoders.spatial import SpatialDecoder
 
         return SpatialDecoder(pack)
+    if pack.arch_id == Architecture.WAVELET:
+        from lrmcodec.decoders.wavelet import WaveletDecoder
+
+        return WaveletDecoder(pack)
     if pack.arch_id == Architecture.GRID_SIREN:
         from lrmcodec.decoders.grid_siren import GridSirenDecoder
 

@@ -42,6 +42,11 @@ class SpatialDecoder:
     def __init__(self, pack: PackLike) -> None:
         self.pack = pack
 
+    @property
+    def alternative(self) -> SpatialDecoder | None:
+        """None."""
+        return None
+
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
         """At most frames - 1 (the mean takes one), 512, and what the format's limit on basis values leaves."""
         return max(0, min(frame_count - 1, MAX_RANK, MAX_BASIS_VALUES // (size[0] * size[1]) - 1))
@@ -68,10 +73,8 @@ class SpatialDecoder:
         preset = _final_preset(tiles.size) if final else FAST_PRESET
         pictures = encode_pictures(tiles, _still_quantizer(q), ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
         latent, basis, norms = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])), gain)
-        coeffs = _refit(fitted.frames, latent, basis)
-        steps = _coeff_steps(norms, len(fitted.frames), q)
-        payload = code_coeffs(coeffs, steps, thorough=final)
-        return {Component.PICTURES: pictures, **({Component.COEFFS: payload} if payload else {})}
+        coeffs = code_refitted(fitted.frames, latent, basis, norms, q, thorough=final)
+        return {Component.PICTURES: pictures, **coeffs}
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
                 rank: int, q: float) -> RestoredSegment:
@@ -80,7 +83,7 @@ class SpatialDecoder:
             raise FormatError("the segment has no pictures.", DAMAGED)
         latent, basis, norms = _from_tiles(
             decode_pictures(components[Component.PICTURES], rank + 1, size), _gain(q))
-        steps = _coeff_steps(norms, frame_count, q)
+        steps = coeff_steps(norms, frame_count, q)
         coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, steps)
         return RestoredSegment(latent, basis, coeffs, size)
 
@@ -127,6 +130,14 @@ def _project(flat: NDArray[np.uint8], latent: NDArray[np.float32],
     return out
 
 
+def code_refitted(frames: NDArray[np.uint8], latent: NDArray[np.float32], basis: NDArray[np.float32],
+                  norms: NDArray[np.float64], q: float, *, thorough: bool) -> Components:
+    """The component of the coefficients refitted on decoded pictures; none where they are all zero."""
+    coeffs = _refit(frames, latent, basis)
+    payload = code_coeffs(coeffs, coeff_steps(norms, len(frames), q), thorough=thorough)
+    return {Component.COEFFS: payload} if payload else {}
+
+
 def _refit(frames: NDArray[np.uint8], latent: NDArray[np.float32],
            basis: NDArray[np.float32]) -> NDArray[np.float64]:
     """Least-squares coefficients (T, r) of every frame on a given latent and basis."""
@@ -139,7 +150,7 @@ def _refit(frames: NDArray[np.uint8], latent: NDArray[np.float32],
     return np.asarray(np.linalg.solve(normal + ridge * np.eye(len(normal)), right).T)
 
 
-def _coeff_steps(norms: NDArray[np.float64], frame_count: int, q: float) -> NDArray[np.float64]:
+def coeff_steps(norms: NDArray[np.float64], frame_count: int, q: float) -> NDArray[np.float64]:
     """Steps (r,) by equal slopes from the norms of the basis pictures; infinite where a decoded one is empty."""
     with np.errstate(divide="ignore"):
         return np.asarray(pixel_step(q) * np.sqrt(frame_count) / norms)

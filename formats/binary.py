@@ -1,0 +1,88 @@
+"""Arrays of binary decisions to bytes and back: range coding with a given integer chance for each decision.
+
+The coder is the queue coder of `constriction` with 32-bit words, whose arithmetic SPEC.md states. The bytes end with
+the shortest tail that names a number in the coder's last interval; readers supply zeros behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec.formats.errors import FormatError
+
+CHANCE_BITS = 16
+HALF = 1 << CHANCE_BITS - 1
+WORD_BYTES = 4
+
+Chances = NDArray[np.int64]
+Bits = NDArray[np.int32]
+
+
+class BinaryCoder(Protocol):
+    """Decisions through the range coder: returns those given (encoder) or read (decoder)."""
+
+    def bits(self, bits: Bits, chances: Chances) -> Bits:
+        """Code `bits` (n,), 0 or 1, whose chances of being 1 are `chances` / 2**16, each from 1 to 65535."""
+
+
+class BinaryEncoder:
+    """Collects decisions; `finish` gives the bytes."""
+
+    def __init__(self) -> None:
+        self._range = constriction.stream.queue.RangeEncoder()
+        self._model = constriction.stream.model.Bernoulli(perfect=False)
+
+    def bits(self, bits: Bits, chances: Chances) -> Bits:
+        """Append decisions; see `BinaryCoder`."""
+        if bits.size:
+            self._range.encode(np.ascontiguousarray(bits), self._model, chances / float(1 << CHANCE_BITS))
+        return bits
+
+    def finish(self) -> bytes:
+        """All bytes, big-endian words with the shortest possible end."""
+        words, (lower, size) = self._range.pos()
+        data: bytes = self._range.get_compressed().astype(">u4").tobytes()
+        head, tail = data[:WORD_BYTES * words], data[WORD_BYTES * words:]
+        return (head + _shortest(tail, lower, size)).rstrip(b"\0")
+
+
+class BinaryDecoder:
+    """Reads decisions from `data`."""
+
+    def __init__(self, data: bytes) -> None:
+        padded = data + bytes(-len(data) % WORD_BYTES)
+        self._range = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
+        self._model = constriction.stream.model.Bernoulli(perfect=False)
+
+    def bits(self, bits: Bits, chances: Chances) -> Bits:
+        """Read as many decisions as `chances` has; `bits` is not looked at.
+
+        Raises
+        ------
+        FormatError
+            On bytes that no encoder writes.
+        """
+        if not chances.size:
+            return np.zeros(0, np.int32)
+        try:
+            read = self._range.decode(self._model, chances / float(1 << CHANCE_BITS))
+        except AssertionError as error:  # what constriction raises on impossible data
+            raise FormatError("range-coded decisions are not valid.", "The file is damaged; get another copy.") from error
+        return np.asarray(read, np.int32)
+
+
+def _shortest(tail: bytes, lower: int, size: int) -> bytes:
+    """Fewest bytes that, with zeros behind, lie in the interval that `tail` lies in."""
+    value = int.from_bytes(tail[:8].ljust(8, b"\0"), "big")
+    if not lower <= value < lower + size:  # the interval wraps into the words before: leave the tail alone
+        return tail
+    for count in range(9):
+        unit = 1 << 8 * (8 - count)
+        candidate = -(-lower // unit) * unit
+        if candidate < min(lower + size, 1 << 64):
+            return (candidate >> 8 * (8 - count)).to_bytes(count, "big")
+    return tail

@@ -1,0 +1,78 @@
+"""Latent and basis as wavelet pictures under a frozen, shared entropy model (decoder architecture 5).
+
+    clip --mean, SVD--> v, B, phi --wavelet, chances from the pack's networks--> v', B' --least squares--> phi --> bytes
+
+As in `spatial`, frame t is v + B phi_t. What differs is how the pictures v and B are coded: the pack holds networks that
+have learned what such pictures look like. A file may hold AV1 stills instead, which serve some clips better. Neither
+encoding nor decoding needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec.decoders.base import Components, FittedSegment, PackLike, RestoredSegment
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.decoders.spatial import SpatialDecoder, code_refitted, coeff_steps
+from lrmcodec.decoders.wavelet_coder import PictureModel, decode_pictures, encode_pictures
+from lrmcodec.decoders.wavelet_transform import Array
+from lrmcodec.formats.container import Component
+from lrmcodec.quantize import pixel_step, restore_coeffs
+
+BIT_WEIGHT = 0.13
+"""Squared error, in squared steps, that saving a bit is worth."""
+
+
+class WaveletDecoder(SpatialDecoder):
+    """Low rank over pictures that a frozen entropy model codes; implements `decoders.base.Decoder`.
+
+    While a rank is searched (`final` false) the pictures are AV1 stills, which are quicker and rank ranks alike.
+    """
+
+    arch_id: int = Architecture.WAVELET
+
+    def __init__(self, pack: PackLike) -> None:
+        super().__init__(pack)
+        self.model = PictureModel.from_tensors(pack.tensors())
+
+    @property
+    def alternative(self) -> SpatialDecoder:
+        """AV1 stills to the end."""
+        return SpatialDecoder(self.pack)
+
+    def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
+        """Code latent and basis, refit the coefficients on what they decode to, code them."""
+        if not final:
+            return super().code(fitted, rank, q, final=False)
+        assert fitted.basis is not None
+        step = pixel_step(q)
+        sources = (np.asarray(picture, np.float64) / step for picture in (fitted.latent, *fitted.basis[:rank]))
+        data, coded = encode_pictures(sources, q, self.model, BIT_WEIGHT)
+        coeffs = code_refitted(fitted.frames, *_pictures(iter(coded), rank, step), q, thorough=True)
+        return {Component.WAVELETS: data, **coeffs}
+
+    def restore(self, components: Components, frame_count: int, size: tuple[int, int],
+                rank: int, q: float) -> RestoredSegment:
+        """Decode pictures and coefficients; see `decoders.base.Decoder`."""
+        if Component.WAVELETS not in components:
+            return super().restore(components, frame_count, size, rank, q)
+        pictures = decode_pictures(components[Component.WAVELETS], size, q, self.model)
+        latent, basis, norms = _pictures(pictures, rank, pixel_step(q))
+        coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, coeff_steps(norms, frame_count, q))
+        return RestoredSegment(latent, basis, coeffs, size)
+
+
+def _pictures(decoded: Iterator[Array], rank: int,
+              step: float) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+    """Latent, basis, and the norms (r,) of the basis pictures, from pictures in steps."""
+    latent = np.asarray(next(decoded) * step, np.float32)
+    basis = np.empty((rank, *latent.shape), np.float32)
+    norms = np.empty(rank)
+    for index, picture in enumerate(islice(decoded, rank)):
+        basis[index] = picture * step
+        norms[index] = step * np.sqrt(np.sum(picture * picture))
+    return latent, basis, norms
