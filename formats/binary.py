@@ -12,6 +12,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from lrmcodec.formats.entropy import DAMAGED
 from lrmcodec.formats.errors import FormatError
 
 CHANCE_BITS = 16
@@ -71,7 +72,7 @@ class BinaryDecoder:
         try:
             read = self._range.decode(self._model, chances / float(1 << CHANCE_BITS))
         except AssertionError as error:  # what constriction raises on impossible data
-            raise FormatError("range-coded decisions are not valid.", "The file is damaged; get another copy.") from error
+            raise FormatError("range-coded decisions are not valid.", DAMAGED) from error
         return np.asarray(read, np.int32)
 
 

@@ -93,12 +93,13 @@ def test_only_networks_training_and_simulation_import_torch() -> None:
 
 
 def test_ids_are_frozen() -> None:
-    assert {item.label: int(item) for item in Architecture} == {"spatial": 2, "grid-siren": 3, "autoencoder": 4}
+    assert {item.label: int(item) for item in Architecture} == {
+        "spatial": 2, "grid-siren": 3, "autoencoder": 4, "wavelet": 5}
     assert RETIRED == {1: "siren"}
     assert not set(RETIRED) & set(map(int, Architecture))
     assert {part.name: int(part) for part in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34,
-        "VENTRICLE": 36, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "PHASE": 32, "METADATA": 33,
+        "WARNINGS": 34, "VENTRICLE": 36, "STUDY": 40}
     assert (MAGIC, VERSION) == (b"LRM", 1)
 
 

@@ -2,15 +2,16 @@
 
     clip --mean, SVD--> v, B, phi --wavelet, chances from the pack's networks--> v', B' --least squares--> phi --> bytes
 
-As in `spatial`, frame t is v + B phi_t. What differs is how the pictures v and B are coded: the pack holds networks that
-have learned what such pictures look like. A file may hold AV1 stills instead, which serve some clips better. Neither
-encoding nor decoding needs torch.
+As in `spatial`, frame t is v + B phi_t. What differs is how the pictures v and B are coded: the pack holds networks
+that have learned what such pictures look like. A file may hold AV1 stills instead, which serve some clips better.
+Neither encoding nor decoding needs torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 from lrmcodec.decoders.base import Components, FittedSegment, PackLike, RestoredSegment
 from lrmcodec.decoders.ids import Architecture
 from lrmcodec.decoders.spatial import SpatialDecoder, code_refitted, coeff_steps
-from lrmcodec.decoders.wavelet_coder import PictureModel, decode_pictures, encode_pictures
+from lrmcodec.decoders.wavelet_coder import PictureModel, decode_pictures, encode_pictures, needed_tensors
 from lrmcodec.decoders.wavelet_transform import Array
 from lrmcodec.formats.container import Component
+from lrmcodec.formats.errors import PackError
 from lrmcodec.quantize import pixel_step, restore_coeffs
 
+AGAIN = "Install the pack again."
 BIT_WEIGHT = 0.13
 """Squared error, in squared steps, that saving a bit is worth."""
 
@@ -37,7 +40,7 @@ class WaveletDecoder(SpatialDecoder):
 
     def __init__(self, pack: PackLike) -> None:
         super().__init__(pack)
-        self.model = PictureModel.from_tensors(pack.tensors())
+        self.model = PictureModel.from_tensors(_checked_tensors(pack))
 
     @property
     def alternative(self) -> SpatialDecoder:
@@ -64,6 +67,20 @@ class WaveletDecoder(SpatialDecoder):
         latent, basis, norms = _pictures(pictures, rank, pixel_step(q))
         coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, coeff_steps(norms, frame_count, q))
         return RestoredSegment(latent, basis, coeffs, size)
+
+
+def _checked_tensors(pack: PackLike) -> dict[str, NDArray[Any]]:
+    """Tensors of a pack; PackError where one is missing or is not as its card says."""
+    card, tensors = pack.card["architecture"], pack.tensors()
+    if not all(isinstance(card.get(key), int) and card[key] > 0 for key in ("channels", "hidden")):
+        raise PackError(f"the card of pack '{pack.name}' lacks 'channels' or 'hidden'.", AGAIN)
+    for key, (shape, kind) in needed_tensors(card["channels"], card["hidden"]).items():
+        if key not in tensors or tensors[key].shape != shape or tensors[key].dtype != kind:
+            raise PackError(f"tensor '{key}' of pack '{pack.name}' should be {kind} of shape {shape}.", AGAIN)
+    chances = tensors["chances"]
+    if chances.min() < 1 or chances.max() > 65535 or not np.isfinite(tensors["offsets"]).all():
+        raise PackError(f"the tables of pack '{pack.name}' are out of their ranges.", AGAIN)
+    return tensors
 
 
 def _pictures(decoded: Iterator[Array], rank: int,

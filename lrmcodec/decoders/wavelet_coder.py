@@ -1,8 +1,8 @@
 """Wavelet pictures to bytes and back with the frozen entropy model.
 
-Pictures come one after another, the latent first; in a picture its coarsest value, then the levels from coarse to fine; in
-a level twelve steps of phase and band (`wavelet_model`), each of them all its places at once. Normative text: SPEC.md,
-section Wavelet pictures.
+Pictures come one after another, the latent first; in a picture its coarsest value, then the levels from coarse to
+fine; in a level twelve steps of phase and band (`wavelet_model`), each of them all its places at once. Normative
+text: SPEC.md, section Wavelet pictures.
 """
 
 from __future__ import annotations
@@ -15,8 +15,17 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec.decoders.wavelet_contexts import QUARTERS, Earlier, Ints, cut_bands
-from lrmcodec.decoders.wavelet_model import LOGIT_LIMIT, PHASES, BandNet, Neighbors, side_inputs
+from lrmcodec.decoders.wavelet_contexts import BASIS_MAPS, LATENT_MAPS, QUARTERS, Earlier, Ints, cut_bands
+from lrmcodec.decoders.wavelet_model import (
+    LEVELS,
+    LOGIT_LIMIT,
+    NEAR_INPUTS,
+    OUTPUTS,
+    PHASES,
+    BandNet,
+    Neighbors,
+    side_inputs,
+)
 from lrmcodec.decoders.wavelet_transform import Array, analyze, level_count, merge_level
 from lrmcodec.decoders.wavelet_values import cheapest, code_plain, code_values, restore
 from lrmcodec.formats.binary import HALF, BinaryDecoder, BinaryEncoder
@@ -107,6 +116,20 @@ class Reader:
     def step(self, level: int, band: int, at: tuple[slice, slice], logits: Ints) -> Ints:
         """See `_Pen`."""
         return code_values(self._coder, None, self._model.chances_of(logits))
+
+
+def needed_tensors(channels: int, hidden: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Names of a pack's tensors with shapes and types, for networks of so many features and hidden units."""
+    phases = len(PHASES)
+    nets = {f"{prefix}.{name}": (shape, "int16") for prefix, maps in (("latent", LATENT_MAPS), ("basis", BASIS_MAPS))
+            for name, shape in {
+                "first": (channels, 9 * maps), "first_bias": (LEVELS, channels), "first_side": (2, channels),
+                "second": (channels, 9 * channels), "second_bias": (channels,),
+                "near": (phases, 3, hidden, NEAR_INPUTS + channels), "near_bias": (phases, LEVELS, 3, hidden),
+                "head_side": (2, 3 * hidden), "middle": (phases, 3, hidden, hidden),
+                "middle_bias": (phases, 3, hidden), "last": (phases, 3, OUTPUTS, hidden),
+                "last_bias": (phases, LEVELS, 3, OUTPUTS)}.items()}
+    return {**nets, "chances": ((2 * LOGIT_LIMIT + 1,), "int32"), "offsets": ((3, BINS), "float32")}
 
 
 def encode_pictures(pictures: Iterable[Array], q: float, model: PictureModel, weight: float) -> tuple[bytes, Array]:

@@ -1,8 +1,8 @@
 """The frozen entropy model: chances of every wavelet coefficient from its contexts, in integers.
 
-A level's places fall into four phases, places of even and odd row and column; the phases are coded one after another and
-within each the three bands, so that a level takes twelve steps, however large it is. In each step a small network looks at
-the context maps (two convolutions, shared by all steps) and at the neighbors already coded in this level.
+A level's places fall into four phases, places of even and odd row and column; the phases are coded one after another
+and within each the three bands, so that a level takes twelve steps, however large it is. In each step a small network
+looks at the context maps (two convolutions, shared by all steps) and at the neighbors already coded in this level.
 
 Weights are multiples of 2**-12 and activations multiples of 2**-8. All sums stay far below 2**53, so that float64
 products of matrices are exact in any order: every machine gets the same chances.
@@ -23,6 +23,7 @@ from lrmcodec.decoders.wavelet_transform import Array
 from lrmcodec.decoders.wavelet_values import MODELED_CLASSES
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+NEAR_INPUTS = 3 * 25 + 3 * 9  # magnitudes in 5 x 5 places, signed values in 3 x 3, of three bands
 OUTPUTS = MODELED_CLASSES + 1  # the last one is the sign's
 LEVELS = 9  # biases there are; coarser levels share the last ones
 WEIGHT_UNIT = 4096
@@ -41,7 +42,7 @@ class BandNet:
         The convolutions (C, 9 channels) and their biases; `first_bias` (LEVELS, C) by level.
     first_side, head_side : ndarray, (2, C) and (2, 3 * hidden)
         Weights of step and picture number.
-    near : ndarray, (4, 3, hidden, 3 * 25 + 3 * 9 + C)
+    near : ndarray, (4, 3, hidden, NEAR_INPUTS + C)
         First layer of the heads by phase and band: magnitudes around, signed values around, features.
     near_bias : ndarray, (4, LEVELS, 3, hidden)
     middle, middle_bias, last, last_bias : ndarray
@@ -87,7 +88,7 @@ class BandNet:
         hidden = _activate(hidden @ self.middle[phase, band].T + self.middle_bias[phase, band] * UNIT)
         out = hidden @ self.last[phase, band].T + self.last_bias[phase, at, band] * UNIT
         scale = WEIGHT_UNIT * UNIT // LOGIT_UNIT
-        return np.clip(np.floor((out + scale // 2) / scale), -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.int64)
+        return np.asarray(np.clip(np.floor((out + scale // 2) / scale), -LOGIT_LIMIT, LOGIT_LIMIT), np.int64)
 
 
 class Neighbors:
@@ -107,7 +108,7 @@ class Neighbors:
         self._signed[band, 1 + row:1 + height:2, 1 + column:1 + width:2] = values
 
     def around(self, phase: int) -> Array:
-        """Neighborhoods (n, 3 * 25 + 3 * 9) of the places of a phase."""
+        """Neighborhoods (n, NEAR_INPUTS) of the places of a phase."""
         row, column = PHASES[phase]
         wide = sliding_window_view(self._magnitudes, (5, 5), (1, 2))[:, row::2, column::2]
         close = sliding_window_view(self._signed, (3, 3), (1, 2))[:, row::2, column::2]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.formats.binary import CHANCE_BITS, HALF, BinaryCoder
+from lrmcodec.formats.container import DAMAGED
 from lrmcodec.formats.errors import FormatError
 
 Ints = NDArray[np.int64]
@@ -17,7 +18,6 @@ Floats = NDArray[np.float64]
 
 MODELED_CLASSES = 12  # decisions of classes beyond have even chances
 LAST_CLASS = 20  # magnitudes up to 2**19
-DAMAGED = "The file is damaged; get another copy."
 
 
 def code_values(coder: BinaryCoder, values: Ints | None, chances: Ints) -> Ints:
@@ -80,7 +80,7 @@ def cheapest(values: Floats, chances: Ints, restored: Floats, weight: float) -> 
 def restore(values: Ints, restored: Floats) -> Floats:
     """Coefficients that integers stand for; `restored` as in `cheapest`."""
     beyond = np.where(np.abs(values) == 1, restored[:, 1], restored[:, 2])
-    return np.where(values == 0, restored[:, 0], values + np.sign(values) * beyond)
+    return np.asarray(np.where(values == 0, restored[:, 0], values + np.sign(values) * beyond), np.float64)
 
 
 def _ladder_costs(chances: Ints) -> tuple[Floats, Floats]:
@@ -99,7 +99,8 @@ def _bits(magnitudes: Ints, negative: NDArray[np.bool_], costs: tuple[Floats, Fl
     classes = class_of(magnitudes)
     rows = np.arange(len(magnitudes))
     plain = np.maximum(classes - 2, 0) + np.maximum(classes - MODELED_CLASSES + 1, 0)
-    return costs[0][rows, np.minimum(classes, MODELED_CLASSES)] + costs[1][rows, negative.astype(int)] + plain
+    modeled = costs[0][rows, np.minimum(classes, MODELED_CLASSES)]
+    return np.asarray(modeled + costs[1][rows, negative.astype(int)] + plain, np.float64)
 
 
 def _code_classes(coder: BinaryCoder, wanted: Ints, chances: Ints) -> Ints:

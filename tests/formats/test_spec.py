@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import zstandard
 
 from lrmcodec import quantize
 from lrmcodec.cardiac import direction
-from lrmcodec.decoders import autoencoder, grid_siren
+from lrmcodec.decoders import autoencoder, grid_siren, wavelet_coder, wavelet_model, wavelet_values
 from lrmcodec.decoders.ids import RETIRED, Architecture
 from lrmcodec.formats import container, entropy, picture, time_code, warning_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
@@ -65,13 +66,15 @@ def test_architecture_ids_equal_the_code() -> None:
 
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "PHASE": 32, "METADATA": 33, "WARNINGS": 34,
-        "VENTRICLE": 36, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "PHASE": 32, "METADATA": 33,
+        "WARNINGS": 34, "VENTRICLE": 36, "STUDY": 40}
     assert container.FIRST_ANCILLARY_ID == 32
 
 
 def test_constants_equal_the_code() -> None:
-    modules = {"Integers": entropy, "Times": time_code, "Metadata": container, "Study": container,
+    wavelets = SimpleNamespace(**{**vars(wavelet_values), **vars(wavelet_model), **vars(wavelet_coder)})
+    modules = {"Wavelet pictures": wavelets,
+               "Integers": entropy, "Times": time_code, "Metadata": container, "Study": container,
                "Warnings": warning_code, "Pictures": picture,
                "Coefficients": quantize, "grid-siren": grid_siren, "autoencoder": autoencoder,
                "Phase": direction}
