@@ -37,7 +37,7 @@ def plot(console: Console, source: str, output: str | None, pack: str | None, de
     file = open_lrm(source, pack=pack, device=device)
     tell_warnings(console, source, file.warnings)
     phase = read_phase(file)
-    motion = find_motion(file, phase, device)
+    motion = find_motion(file, phase)
     picked = picked_frames(phase, motion)
     frames = motion.frames(motion.coeffs[[frame - motion.start for frame in picked]])
     figure = figures.draw_overview(Path(source).name, phase, file.times_s, motion, frames)

@@ -55,7 +55,7 @@ def report(console: Console, source: str, against: str | None, output: str | Non
     phase = read_phase(file)
     quality = None if original is None or against is None else _compare(against, original, frames)
     name = "clip" if source == STREAM else Path(source).name
-    page = render(Report(name, file.times_s, frames, phase, _motion(file, phase, device), quality,
+    page = render(Report(name, file.times_s, frames, phase, _motion(file, phase), quality,
                          describe(file, source)))
     data = page.encode()
     write_atomic(target, data, force=force)
@@ -97,12 +97,12 @@ def _compare(path: str, original: NDArray[np.uint8], decoded: NDArray[np.uint8])
                    metrics.ssim3d(original, decoded), metrics.frame_psnr_db(original, decoded))
 
 
-def _motion(file: LrmFile, phase: Phase, device: str) -> Motion | None:
+def _motion(file: LrmFile, phase: Phase) -> Motion | None:
     """None where nothing moves; the page says so."""
     from lrmcodec.cardiac.trajectory import find_motion
     from lrmcodec.formats.errors import TargetError
 
     try:
-        return find_motion(file, phase, device)
+        return find_motion(file, phase)
     except TargetError:
         return None

@@ -11,6 +11,8 @@ from lrmcodec.cli.console import Console, pass_console
 from lrmcodec.cli.files import open_lrm, read_input, shape, tell_warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -45,9 +47,9 @@ def verify(console: Console, source: str, against: str | None, start: float | No
         clip = read_input(console, against, gray=gray, size=file.size, start=start, duration=duration,
                           strict=strict)
         original = _comparable(clip.frames, file, against)
-    decoded = _decode_all(console, file, keep=original is not None)
-    if original is not None:
-        facts |= {"against": against, **_measure(original, decoded)}
+    facts |= _decode_all(console, file, original)
+    if against is not None:
+        facts["against"] = against
     _print(console, facts, as_json)
 
 
@@ -62,25 +64,26 @@ def _comparable(frames: NDArray[np.uint8], file: LrmFile, name: str) -> NDArray[
     return frames
 
 
-def _decode_all(console: Console, file: LrmFile, *, keep: bool) -> list[NDArray[np.uint8]]:
-    """Render every frame; blocks are returned only where they are needed, so that memory stays bounded."""
-    kept, done = [], 0
-    with console.progress() as progress:
-        for block in file.blocks():
-            done += len(block)
-            progress(done / file.coded.frame_count, "decoding")
-            if keep:
-                kept.append(block)
-    return kept
-
-
-def _measure(original: NDArray[np.uint8], decoded: list[NDArray[np.uint8]]) -> dict[str, float]:
-    import numpy as np
-
+def _decode_all(console: Console, file: LrmFile, original: NDArray[np.uint8] | None) -> dict[str, float]:
+    """Render every frame, a block at a time; its quality, where there is an original."""
     from lrmcodec import metrics
 
-    frames = np.concatenate(decoded)
-    return {"psnr_db": metrics.psnr_db(original, frames), "ssim3d": metrics.ssim3d(original, frames)}
+    with console.progress() as progress:
+        blocks = _watched(file, progress)
+        if original is not None:
+            quality = metrics.compare(original, blocks)
+            return {"psnr_db": quality.psnr_db, "ssim3d": quality.ssim3d}
+        for _ in blocks:
+            pass
+    return {}
+
+
+def _watched(file: LrmFile, progress: Callable[[float, str], None]) -> Iterator[NDArray[np.uint8]]:
+    done = 0
+    for block in file.blocks():
+        done += len(block)
+        progress(done / file.coded.frame_count, "decoding")
+        yield block
 
 
 def _print(console: Console, facts: dict[str, Any], as_json: bool) -> None:

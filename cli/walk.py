@@ -71,7 +71,7 @@ def walk(console: Console, source: str, output: str | None, steps: int | None, p
     file = open_lrm(source, pack=pack, device=device)
     tell_warnings(console, source, file.warnings)
     phase = read_phase(file)
-    motion = find_motion(file, phase, device)
+    motion = find_motion(file, phase)
     is_strip = Path(target).suffix.lower() == STRIP
     with console.progress() as progress:
         progress(None, "rendering")

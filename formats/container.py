@@ -207,8 +207,32 @@ def pack_file(clip: CodedClip) -> bytes:
                   crc32=zlib.crc32(body)) + body
 
 
+def check_size(size: tuple[int, ...]) -> tuple[int, int]:
+    """Frame height and width, if the format allows them; a ClipError if not."""
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ClipError(f"{size} is no size of frames.", "Give height and width.")
+    height, width = size
+    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
+        raise ClipError(f"frames of {height}x{width} pixels; sides of {MIN_SIDE} to {MAX_SIDE} are possible.",
+                        "Give another --size HxW.")
+    return height, width
+
+
 def unpack_file(data: bytes) -> CodedClip:
-    """Take a .lrm file apart.
+    """Take a .lrm file apart; see `inspect_file`."""
+    return inspect_file(data)[0]
+
+
+def byte_counts(data: bytes) -> dict[str, int]:
+    """Every byte of a file by purpose; see `inspect_file`."""
+    return inspect_file(data)[1]
+
+
+def inspect_file(data: bytes) -> tuple[CodedClip, dict[str, int]]:
+    """Take a .lrm file apart, and count its bytes by purpose.
+
+    Purposes are `header` (prefix, header, directory) and the names of components, `component_<id>` for ancillary ones
+    that are not known. The counts add up to the file's length.
 
     Raises
     ------
@@ -216,6 +240,10 @@ def unpack_file(data: bytes) -> CodedClip:
         On a wrong magic, another version, a wrong length or checksum, or any field out of its limits.
     """
     layout = _read_layout(data)
+    return _take_apart(layout, data), _count(layout)
+
+
+def _take_apart(layout: _Layout, data: bytes) -> CodedClip:
     header = layout.header
     own = dict(layout.cut(data, layout.own))
     segments = [CodedSegment(fields["rank"], fields["q_16"] / Q_STEPS, dict(layout.cut(data, entries)))
@@ -232,12 +260,8 @@ def unpack_file(data: bytes) -> CodedClip:
     )
 
 
-def byte_counts(data: bytes) -> dict[str, int]:
-    """Every byte of a file by purpose: `header` (prefix, header, directory) and each component's name.
-
-    Unknown ancillary components are counted as `component_<id>`. The values add up to the file's length.
-    """
-    layout = _read_layout(data)
+def _count(layout: _Layout) -> dict[str, int]:
+    """Bytes by purpose."""
     counts = {"header": layout.payload_start}
     for component, length in [*layout.own, *(entry for _, entries in layout.segments for entry in entries)]:
         known = component in Component.__members__.values()

@@ -1,12 +1,20 @@
 """PSNR, SSIM3D and ratio: the only definitions.
 
-Both qualities compare uint8 clips on the data range 0..255, which equals range 1 on frames in [0, 1].
+Qualities compare uint8 clips on the data range 0..255, which equals range 1 on frames in [0, 1]. Clips may be memory
+maps, and `compare` takes the decoded frames as they come, so that no clip need be held whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+from lrmcodec.formats.errors import ClipError
+
+Frames = NDArray[np.uint8]
 
 MAX_PSNR_DB = 120.0
 """Given for equal frames, whose error is zero."""
@@ -14,10 +22,48 @@ MAX_PSNR_DB = 120.0
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5
 SSIM_BLOCK_FRAMES = 64
+SSIM_BLOCK_VALUES = 1 << 23  # pixels looked at together, margins not counted
 
 
-def frame_mse(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean squared error of every frame, (T,), in units of the full range squared."""
+@dataclass(frozen=True)
+class Quality:
+    """How far a decoded clip is from its original: PSNR of every frame (T,) and SSIM3D."""
+
+    frame_psnr_db: NDArray[np.float64]
+    ssim3d: float
+
+    @property
+    def psnr_db(self) -> float:
+        """Mean over frames of the frame's PSNR in dB."""
+        return float(np.mean(self.frame_psnr_db))
+
+
+def compare(original: Frames, decoded: Iterable[Frames]) -> Quality:
+    """Quality of a clip (T, H, W) whose decoded frames come a block (n, H, W) at a time, in order.
+
+    Raises
+    ------
+    ClipError
+        When the blocks do not add up to frames as many and as large as the original's.
+    """
+    psnr, total = [], 0.0
+    step = _frames_at_a_time(original.shape)
+    for start, stop, outer, frames in _windows(original.shape, decoded, step):
+        first = start - outer.start
+        psnr.append(psnr_of_mse(frame_mse(original[start:stop], frames[first:first + stop - start])))
+        total += _ssim_sum(original[outer], frames, first, stop - start)
+    return Quality(np.concatenate(psnr), total / original.size)
+
+
+def frame_mse(original: Frames, decoded: Frames) -> NDArray[np.float64]:
+    """Mean squared error of every frame, (T,), of clips (T, H, W), in units of the full range squared.
+
+    Raises
+    ------
+    ClipError
+        When the clips are not of one shape, or not uint8.
+    """
+    _check(original, decoded)
     out = np.empty(len(original))
     for index, (a, b) in enumerate(zip(original, decoded, strict=True)):
         difference = (a.astype(np.float32) - b.astype(np.float32)) / np.float32(255)
@@ -30,38 +76,89 @@ def psnr_of_mse(mse: float | NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(-10 * np.log10(np.maximum(mse, 10 ** (-MAX_PSNR_DB / 10))))
 
 
-def frame_psnr_db(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float64]:
+def frame_psnr_db(original: Frames, decoded: Frames) -> NDArray[np.float64]:
     """PSNR of every frame in dB, (T,), of clips (T, H, W); equal frames count as 120 dB."""
     return psnr_of_mse(frame_mse(original, decoded))
 
 
-def psnr_db(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
+def psnr_db(original: Frames, decoded: Frames) -> float:
     """Mean over frames of the frame's PSNR in dB, of clips (T, H, W); equal frames count as 120 dB."""
     return float(np.mean(frame_psnr_db(original, decoded)))
 
 
-def pooled_psnr_db(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
+def pooled_psnr_db(original: Frames, decoded: Frames) -> float:
     """PSNR in dB of the mean squared error over all frames of clips (T, H, W); equal clips count as 120 dB."""
     return float(psnr_of_mse(frame_mse(original, decoded).mean()))
 
 
-def ssim3d(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
+def ssim3d(original: Frames, decoded: Frames) -> float:
     """Mean of the three-dimensional SSIM map of clips (T, H, W).
 
     Wang et al. 2004 (10.1109/TIP.2003.819861) with an 11x11x11 Gaussian window of sigma 1.5 over time, height and
     width, C1 = 0.01^2, C2 = 0.03^2, population moments; beyond the borders the window sees zeros, as in the
-    anchors. Long clips are measured in overlapping blocks with the same result.
+    anchors. Large clips are measured in overlapping blocks with the same result.
+
+    Raises
+    ------
+    ClipError
+        When the clips are not of one shape, or not uint8.
     """
+    _check(original, decoded)
     total = 0.0
-    for start in range(0, len(original), SSIM_BLOCK_FRAMES):
-        stop = min(start + SSIM_BLOCK_FRAMES, len(original))
-        outer = slice(max(start - SSIM_RADIUS, 0), min(stop + SSIM_RADIUS, len(original)))
-        first = start - outer.start
-        total += float(_ssim_map(original[outer], decoded[outer])[first:first + stop - start].sum(dtype=np.float64))
+    for start, stop, outer in _blocks(len(original), _frames_at_a_time(original.shape)):
+        total += _ssim_sum(original[outer], decoded[outer], start - outer.start, stop - start)
     return total / original.size
 
 
-def _ssim_map(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _check(original: Frames, decoded: Frames) -> None:
+    for clip in (original, decoded):
+        if clip.ndim != 3 or clip.dtype != np.uint8 or 0 in clip.shape:
+            raise ClipError(f"quality is measured between clips (T, H, W) uint8, not {clip.shape} {clip.dtype}.")
+    if original.shape != decoded.shape:
+        raise ClipError(f"a clip of shape {original.shape} cannot be compared with one of shape {decoded.shape}.",
+                        "Give both the same frames at the same size.")
+
+
+def _blocks(count: int, step: int) -> Iterator[tuple[int, int, slice]]:
+    """Ranges of `step` out of `count`, and each with the margin that the window reaches into."""
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        yield start, stop, slice(max(start - SSIM_RADIUS, 0), min(stop + SSIM_RADIUS, count))
+
+
+def _frames_at_a_time(shape: tuple[int, ...]) -> int:
+    return max(1, min(SSIM_BLOCK_FRAMES, SSIM_BLOCK_VALUES // (shape[1] * shape[2])))
+
+
+def _windows(shape: tuple[int, ...], decoded: Iterable[Frames], step: int) -> Iterator[tuple[int, int, slice, Frames]]:
+    """Ranges of frames with their margins, as `_blocks`, and the decoded frames of the outer range."""
+    blocks = iter(decoded)
+    held = np.empty((0, *shape[1:]), np.uint8)  # frames from `first` on
+    first = 0
+    for start, stop, outer in _blocks(shape[0], step):
+        held, first = held[outer.start - first:], outer.start
+        while first + len(held) < outer.stop:
+            block = next(blocks, None)
+            if block is None or block.dtype != np.uint8 or block.shape[1:] != shape[1:]:
+                found = f"end at frame {first + len(held)}" if block is None else f"are {block.shape} {block.dtype}"
+                raise ClipError(f"a clip of shape {shape} is compared with frames that {found}.")
+            held = np.concatenate([held, block])
+        yield start, stop, outer, held[:outer.stop - outer.start]
+    if len(held) > shape[0] - first or next(blocks, None) is not None:
+        raise ClipError(f"a clip of {shape[0]} frames is compared with more.")
+
+
+def _ssim_sum(original: Frames, decoded: Frames, first: int, count: int) -> float:
+    """Sum of the SSIM map over `count` frames from `first` on, in strips of rows where frames are large."""
+    frames, height, width = original.shape
+    total = 0.0
+    for top, bottom, outer in _blocks(height, max(SSIM_RADIUS, SSIM_BLOCK_VALUES // (frames * width))):
+        part = _ssim_map(original[:, outer], decoded[:, outer])
+        total += float(part[first:first + count, top - outer.start:bottom - outer.start].sum(dtype=np.float64))
+    return total
+
+
+def _ssim_map(original: Frames, decoded: Frames) -> NDArray[np.float32]:
     a, b = (clip.astype(np.float32) / np.float32(255) for clip in (original, decoded))
     mean_a, mean_b = _blur(a), _blur(b)
     var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
@@ -82,6 +179,6 @@ def ratio(raw_bytes: int, file_bytes: int) -> float:
     return raw_bytes / file_bytes
 
 
-def mean_picture(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def mean_picture(frames: Frames) -> Frames:
     """The clip's mean picture in every frame, (T, H, W): what any codec of clips must beat."""
     return np.broadcast_to(np.rint(frames.mean(axis=0)).astype(np.uint8), frames.shape)

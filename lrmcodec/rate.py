@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lrmcodec.decoders.base import Components
-from lrmcodec.formats.container import Q_STEPS, CodedSegment, segment_bytes
+from lrmcodec.formats.container import MAX_FILE_BYTES, Q_STEPS, CodedSegment, segment_bytes
 from lrmcodec.formats.errors import TargetError
 from lrmcodec.quantize import MAX_Q
 
 RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+DEFAULT_QUALITY = 80.0
 FIRST_RANK = 8
 FIRST_Q = 100
 LOG_BYTES_PER_Q = 0.02  # bytes fall by about 2 % a step
@@ -68,11 +69,45 @@ class Trial:
 
 @dataclass(frozen=True)
 class Target:
-    """Exactly one of: at most `size_bytes`, at least `psnr_db`, or the quantizer index `q` itself."""
+    """Of a file or a segment, exactly one of: at most `size_bytes`, at least `psnr_db`, or the quantizer index `q`."""
 
     size_bytes: int | None = None
     psnr_db: float | None = None
     q: int | None = None
+
+    def of_part(self, parts: Sequence[int], index: int, used: int) -> Target:
+        """Target of part `index` of a file whose parts have these lengths, when `used` bytes are taken already."""
+        if self.size_bytes is None:
+            return self
+        return replace(self, size_bytes=max(share(self.size_bytes, parts, index, used), 1))
+
+
+def read_target(raw_bytes: int, ratio: float | None, size_bytes: int | None, psnr_db: float | None,
+                quality: float | None) -> Target:
+    """Target of a whole file of `raw_bytes` pixels, from what a user asks for; see `lrmcodec.encode`.
+
+    Raises
+    ------
+    TargetError
+        When more than one is given, or one makes no sense.
+    """
+    if sum(value is not None for value in (ratio, size_bytes, psnr_db, quality)) > 1:
+        raise TargetError("more than one target is given.", "Give one of ratio, size, PSNR and quality.")
+    for name, value in (("ratio", ratio), ("size", size_bytes), ("PSNR", psnr_db)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise TargetError(f"a {name} of {value} is not a positive number.")
+    if quality is not None and not 0 <= quality <= 100:
+        raise TargetError(f"quality {quality:g} is outside 0 to 100.")
+    if psnr_db is not None:
+        return Target(psnr_db=psnr_db)
+    if ratio is not None or size_bytes is not None:
+        return Target(size_bytes=int(min(raw_bytes / ratio, MAX_FILE_BYTES)) if ratio is not None else size_bytes)
+    return Target(q=quality_to_q(DEFAULT_QUALITY if quality is None else quality))
+
+
+def quality_to_q(quality: float) -> int:
+    """Quantizer index of a quality from 0 (index 255) to 100 (index 0), linear."""
+    return round(MAX_Q * (1 - quality / 100))
 
 
 class Search:
@@ -98,18 +133,21 @@ class Search:
     def best(self, target: Target, rank: int | None = None) -> Trial:
         """Trial with the final coder that meets `target` best, at `rank` or at the best rank.
 
+        A size may be missed from below by more than 3 % at a rank that was asked for.
+
         Raises
         ------
         TargetError
             When no setting meets the target; the hint says what can be met.
         """
-        if rank is None:
-            rank = self._climb(target)
-        self._solve(rank, target, final=False)
-        trial = self._solve(rank, target, final=True)
+        chosen = self._climb(target) if rank is None else rank
+        self._solve(chosen, target, final=False)
+        trial = self._solve(chosen, target, final=True)
         if trial is None:
-            raise self._refusal(rank, target)
-        return self._fill(trial, target.size_bytes) if target.size_bytes is not None else trial
+            raise self._refusal(chosen, target)
+        if target.size_bytes is None:
+            return trial
+        return self._fill(trial, target.size_bytes, keep_rank=rank is not None)
 
     def _trial(self, setting: Setting) -> Trial:
         if setting not in self._done:
@@ -207,7 +245,7 @@ class Search:
             q = (low + high) // 2
         return best
 
-    def _fill(self, trial: Trial, size_bytes: int) -> Trial:
+    def _fill(self, trial: Trial, size_bytes: int, *, keep_rank: bool) -> Trial:
         """Use what is left of a size target: quantizer indices between this one and the next finer, by halving."""
         best, step = trial, 0.5
         finer = trial.setting.q - 1
@@ -221,7 +259,8 @@ class Search:
                 best, at = max(best, other, key=lambda t: t.size_bytes), at - step
             else:
                 at += step
-        return best if best.size_bytes >= WITHIN * size_bytes else self._fill_by_rank(best, size_bytes)
+        enough = keep_rank or best.size_bytes >= WITHIN * size_bytes
+        return best if enough else self._fill_by_rank(best, size_bytes)
 
     def _fill_by_rank(self, trial: Trial, size_bytes: int) -> Trial:
         """Where the size jumps between neighboring indices, a rank nearby may come closer to the target."""

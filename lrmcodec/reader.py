@@ -1,31 +1,47 @@
-"""Reading a .lrm file: what its header says, its coefficients, and its frames at any times."""
+"""Reading a .lrm file: what its header says, its coefficients, and its frames at any times. The one door to a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from lrmcodec import metrics
 from lrmcodec.decoders.base import Decoder, RestoredSegment
 from lrmcodec.decoders.registry import check_known, make_decoder, pack_of_file
-from lrmcodec.formats.clip import MIN_GAP_S, Clip
-from lrmcodec.formats.container import MAX_SIDE, MIN_SIDE, byte_counts, unpack_file
+from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.container import check_size, inspect_file
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
 from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.pack import Pack
+from lrmcodec.levels import frames_at_a_time, rendered, to_uint8
+from lrmcodec.metrics import ratio
 from lrmcodec.timeline import SAME_TIME_S, coeffs_at, times_at_rate
 
-BLOCK_VALUES = 1 << 24  # pixels rendered at a time
 MAX_FRAMES_BYTES = 1 << 33  # of one array of frames; more is read block by block
+SEGMENTS_KEPT = 2  # restored segments that a file keeps: one, and the next, with which it is blended
+
+Array = NDArray[np.float64]
 
 
 class LrmFile:
     """A .lrm file opened for reading. The header is read at once; pictures and networks only when frames are asked.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    pack : str or path, optional
+        Where to look for its decoder pack, besides the shipped ones.
+    device : str
+        'auto', 'cpu' or 'cuda'; only decoders with weights use it.
+    decoder : Decoder, optional
+        The decoder, where the caller has it.
 
     Attributes
     ----------
@@ -33,19 +49,19 @@ class LrmFile:
         The container, taken apart.
     byte_counts : dict
         Every byte of the file by purpose.
+    size_bytes : int
+        Their sum.
     """
 
-    def __init__(self, data: bytes, *, pack: str | None = None, device: str = "auto",
+    def __init__(self, data: bytes, *, pack: str | PathLike[str] | None = None, device: str = "auto",
                  decoder: Decoder | None = None) -> None:
-        self.coded = unpack_file(data)
+        self.coded, self.byte_counts = inspect_file(data)
         self.size_bytes = len(data)
-        self.byte_counts = byte_counts(data)
-        self._pack_hint, self._device = pack, device
-        self._decoder = decoder
-        self._restore = lru_cache(maxsize=2)(self._restore_segment)
+        self._pack_hint, self._device, self._given = pack, device, decoder
+        self._kept = lru_cache(maxsize=SEGMENTS_KEPT)(self._restore)
 
     @property
-    def times_s(self) -> NDArray[np.float64]:
+    def times_s(self) -> Array:
         """Frame times in seconds (T,)."""
         return self.coded.times_s
 
@@ -82,23 +98,59 @@ class LrmFile:
     @property
     def ratio(self) -> float:
         """Compression ratio: T * H * W bytes over the file's bytes."""
-        return metrics.ratio(self.coded.frame_count * self.size[0] * self.size[1], self.size_bytes)
+        return ratio(self.coded.frame_count * self.size[0] * self.size[1], self.size_bytes)
 
-    @property
+    @cached_property
     def pack(self) -> Pack:
         """Decoder pack that the file names; raises PackError when it is not at hand, or its architecture retired."""
         check_known(self.coded.arch_id, "the file")
         return pack_of_file(self.coded.pack_id, self._pack_hint)
 
-    @property
-    def coeffs(self) -> list[NDArray[np.float64]]:
-        """Coefficients (frames, rank) of every segment; each segment has its own basis."""
-        return [self._restore(index).coeffs for index in range(len(self.coded.segments))]
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Decoder of the file's pack.
 
-    def select_times(self, *, fps: float | None = None,
-                     times_s: Sequence[float] | NDArray[np.float64] | None = None, start_s: float | None = None,
-                     duration_s: float | None = None) -> NDArray[np.float64]:
-        """Times in seconds that a request names; see `decode`.
+        Raises
+        ------
+        PackError, DeviceError
+            When the pack or the device is not at hand.
+        FormatError
+            When file and pack disagree.
+        """
+        decoder = self._given or make_decoder(self.pack, self._device)
+        if decoder.arch_id != self.coded.arch_id:
+            raise FormatError(f"the file names architecture {self.coded.arch_id}, its pack has {decoder.arch_id}.",
+                              "The file is damaged; get another copy.")
+        return decoder
+
+    @property
+    def coeffs(self) -> list[Array]:
+        """Coefficients (frames, rank) of every segment; each segment has its own basis."""
+        return [self.segment(index).coeffs for index in range(len(self.coded.segments))]
+
+    def segment(self, index: int) -> RestoredSegment:
+        """Latent, basis and coefficients of segment `index`, from 0 on; the last ones asked for are kept.
+
+        Raises
+        ------
+        FormatError, PackError, DeviceError
+            When it is damaged, or its decoder is not at hand.
+        """
+        return self._kept(index)
+
+    def _restore(self, index: int) -> RestoredSegment:
+        coded = self.coded.segments[index]
+        start, stop = self.coded.segment_bounds[index]
+        return self.decoder.restore(coded.components, stop - start, self.size, coded.rank, coded.q)
+
+    def render(self, index: int, rows: Array) -> NDArray[np.uint8]:
+        """Frames (n, H, W) of any coefficients (n, rank) of segment `index`, also such as no recorded frame has."""
+        return np.concatenate([np.empty((0, *self.size), np.uint8),
+                               *rendered(self.decoder, self.segment(index), rows, self.size)])
+
+    def select_times(self, *, fps: float | None = None, times_s: ArrayLike | None = None,
+                     start_s: float | None = None, duration_s: float | None = None) -> Array:
+        """Times in seconds that a request names; see `lrmcodec.decode`.
 
         Raises
         ------
@@ -106,7 +158,9 @@ class LrmFile:
             When they are not increasing, lie outside the clip or are none.
         """
         if times_s is not None:
-            wanted = self._check_times(np.asarray(times_s, dtype=np.float64))
+            wanted = self._check_times(times_s)
+            if (np.diff(wanted) <= 0).any():
+                raise TargetError("times must increase.", "Sort --times and drop repeated ones.")
         elif fps is not None:
             wanted = times_at_rate(self.duration_s, fps)
         else:
@@ -119,83 +173,116 @@ class LrmFile:
                               "Choose another --start or --duration.")
         return kept
 
-    def frames(self, times_s: NDArray[np.float64] | None = None,
-               size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Frames (n, H, W) at `times_s` (default: the file's own frame times), of another `size` if given.
+    def frames(self, times_s: ArrayLike | None = None, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Frames at any times.
+
+        Parameters
+        ----------
+        times_s : array-like (n,), optional
+            Seconds from 0 to the clip's duration, in any order, none or some twice; default: the file's frame times.
+        size : (int, int), optional
+            Another height and width.
+
+        Returns
+        -------
+        ndarray, (n, H, W) uint8
+            In the order of `times_s`.
 
         Raises
         ------
         TargetError
-            When they are more than 8 GiB.
+            When a time lies outside the clip or is no number, or the frames are more than 8 GiB.
         """
-        count = len(self.times_s if times_s is None else times_s)
+        wanted = self._wanted(times_s)
         height, width = check_size(size or self.size)
-        if count * height * width > MAX_FRAMES_BYTES:
-            raise TargetError(f"{count} frames of {height}x{width} pixels are more than 8 GiB.",
+        if len(wanted) * height * width > MAX_FRAMES_BYTES:
+            raise TargetError(f"{len(wanted)} frames of {height}x{width} pixels are more than 8 GiB.",
                               "Give --duration, or read them with `blocks`.")
-        return np.concatenate(list(self.blocks(times_s, size)))
+        out = np.empty((len(wanted), height, width), np.uint8)
+        order, done = np.argsort(wanted, kind="stable"), 0
+        for block in self.blocks(wanted[order], size):
+            out[order[done:done + len(block)]] = block
+            done += len(block)
+        return out
 
-    def blocks(self, times_s: NDArray[np.float64] | None = None,
+    def blocks(self, times_s: ArrayLike | None = None,
                size: tuple[int, int] | None = None) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames a bounded number at a time, in order of `times_s`."""
-        wanted = self.times_s if times_s is None else np.asarray(times_s, dtype=np.float64)
-        height, width = check_size(size or self.size)
-        step = max(1, BLOCK_VALUES // (height * width))
-        edges = np.searchsorted(wanted, [self.times_s[a] - SAME_TIME_S for a, _ in self.coded.segment_bounds[1:]])
-        for piece in np.split(wanted, edges):
-            for start in range(0, len(piece), step):
-                yield to_uint8(self._render(piece[start:start + step], (height, width)))
+        """Frames a bounded number at a time, in the order of `times_s`; parameters and errors as in `frames`.
 
-    def _render(self, wanted: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Frames of times that lie in one segment or between it and the next."""
-        bounds = self.coded.segment_bounds
-        starts = [self.times_s[a] - SAME_TIME_S for a, _ in bounds]
-        index = max(int(np.searchsorted(starts, wanted[0], side="right")) - 1, 0)
-        first, stop = bounds[index]
-        segment = self._restore(index)
-        rows = coeffs_at(segment.coeffs, self.times_s[first:stop], wanted)
-        frames = self._get_decoder().render(segment, rows, size)
+        Times that go to and fro between segments take long: each change restores a segment anew.
+        """
+        wanted, shown = self._wanted(times_s), check_size(size or self.size)
+        starts = [self.times_s[first] - SAME_TIME_S for first, _ in self.coded.segment_bounds[1:]]
+        segments = np.searchsorted(starts, wanted, side="right")
+        return self._blocks(wanted, segments, shown)
+
+    def _blocks(self, wanted: Array, segments: NDArray[np.intp],
+                size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+        """Blocks of frames of which each lies in one segment, or between it and the next."""
+        step = frames_at_a_time(size)
+        changes = [0, *(np.flatnonzero(np.diff(segments)) + 1), len(wanted)]
+        for first, stop in pairwise(changes):
+            for start in range(first, stop, step):
+                yield to_uint8(self._render(int(segments[first]), wanted[start:min(start + step, stop)], size))
+
+    def _render(self, index: int, wanted: Array, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Frames (n, H, W) of times (n,) from segment `index` up to the next one's first frame."""
+        first, stop = self.coded.segment_bounds[index]
+        segment = self.segment(index)
+        frames = self.decoder.render(segment, coeffs_at(segment.coeffs, self.times_s[first:stop], wanted), size)
         after = np.flatnonzero(wanted > self.times_s[stop - 1] + SAME_TIME_S)
-        if len(after) and index + 1 < len(bounds):
+        if len(after) and index + 1 < len(self.coded.segments):
             self._blend(frames, after, wanted, index, size)
         return frames
 
-    def _blend(self, frames: NDArray[np.float32], after: NDArray[np.intp], wanted: NDArray[np.float64], index: int,
+    def _blend(self, frames: NDArray[np.float32], after: NDArray[np.intp], wanted: Array, index: int,
                size: tuple[int, int]) -> None:
         """Between two segments: a straight blend of the last frame of one and the first of the next, in place."""
         stop = self.coded.segment_bounds[index][1]
-        following = self._restore(index + 1)
-        target = self._get_decoder().render(following, following.coeffs[:1], size)
+        following = self.segment(index + 1)
+        target = self.decoder.render(following, following.coeffs[:1], size)
         gap = self.times_s[stop] - self.times_s[stop - 1]
         weight = ((wanted[after] - self.times_s[stop - 1]) / gap).astype(np.float32)[:, None, None]
         frames[after] = (1 - weight) * frames[after] + weight * target
 
-    def _restore_segment(self, index: int) -> RestoredSegment:
-        segment = self.coded.segments[index]
-        start, stop = self.coded.segment_bounds[index]
-        return self._get_decoder().restore(segment.components, stop - start, self.size, segment.rank, segment.q)
-
-    def _get_decoder(self) -> Decoder:
-        if self._decoder is None:
-            decoder = make_decoder(self.pack, self._device)
-            if decoder.arch_id != self.coded.arch_id:
-                raise FormatError(f"the file names architecture {self.coded.arch_id}, its pack has {decoder.arch_id}.",
-                                  "The file is damaged; get another copy.")
-            self._decoder = decoder
-        return self._decoder
-
-    @property
+    @cached_property
     def _timing(self) -> Clip:
         """A clip of the same times, for the definitions of rate and duration."""
         return Clip(np.broadcast_to(np.uint8(0), (len(self.times_s), 1, 1)), self.times_s)
 
-    def _check_times(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        inside = np.isfinite(times_s).all() and len(times_s) and times_s.min() >= 0
-        if not inside or times_s.max() > self.duration_s + SAME_TIME_S:
+    def _wanted(self, times_s: ArrayLike | None) -> Array:
+        if times_s is None:
+            return self.times_s
+        return self._check_times(times_s) if np.size(times_s) else np.empty(0)
+
+    def _check_times(self, times_s: ArrayLike) -> Array:
+        """Times (n,) as float64, one at least, all within the clip."""
+        try:
+            wanted = np.asarray(times_s, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TargetError(f"times must be numbers of seconds ({error}).", "Correct --times.") from error
+        if wanted.ndim != 1 or not len(wanted) or not np.isfinite(wanted).all() or (
+                wanted.min() < -SAME_TIME_S or wanted.max() > self.duration_s + SAME_TIME_S):
             raise TargetError(f"times must lie between 0 and {self.duration_s:.3f} s.", "Correct --times.")
-        if (np.diff(times_s) < MIN_GAP_S).any():
-            raise TargetError("times must increase by a microsecond at least.", "Sort --times and drop repeated ones.")
-        return times_s
+        return wanted
+
+
+def open(source: str | PathLike[str] | bytes, *, pack: str | PathLike[str] | None = None,
+         device: str = "auto") -> LrmFile:
+    """Open a .lrm file by path or bytes for reading at any times.
+
+    A .lrm file inside a DICOM file, as 'lrmcodec wrap' makes it, is opened as well. `pack` is a folder to look in for
+    its decoder, besides the shipped ones; `device` as in `LrmFile`.
+
+    Raises
+    ------
+    ClipError
+        When the file cannot be read.
+    FormatError
+        When it is damaged. Packs and devices are looked for when frames or coefficients are.
+    """
+    data = source if isinstance(source, bytes) else read_bytes(Path(source))
+    return LrmFile(unwrapped(data), pack=pack, device=device)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -218,19 +305,3 @@ def unwrapped(data: bytes) -> bytes:
         return data
     found: bytes = dicom_module("dicom_raw", FormatError).unwrap(data)
     return found
-
-
-def check_size(size: tuple[int, ...]) -> tuple[int, int]:
-    """Frame sizes that the format allows; ClipError for others."""
-    if not isinstance(size, tuple | list) or len(size) != 2:
-        raise ClipError(f"{size} is no size of frames.", "Give height and width.")
-    height, width = size
-    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
-        raise ClipError(f"frames of {height}x{width} pixels; sides of {MIN_SIDE} to {MAX_SIDE} are possible.",
-                        "Give another --size HxW.")
-    return height, width
-
-
-def to_uint8(frames: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Gray levels of [0, 1] to 0..255, rounded."""
-    return (frames * np.float32(255) + np.float32(0.5)).clip(0, 255).astype(np.uint8)

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from lrmcodec.benchmarks.setting import Setting
-from lrmcodec.codec import quality_to_q
 from lrmcodec.decoders.base import FittedSegment
 from lrmcodec.decoders.registry import find_pack, make_decoder
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import CodedClip, CodedSegment, pack_file
 from lrmcodec.formats.errors import TargetError
+from lrmcodec.rate import quality_to_q
 
 
 class OneFit:

@@ -25,9 +25,9 @@ from lrmcodec.benchmarks.measure.sets import Source, simulated
 from lrmcodec.benchmarks.peers import MEAN_PICTURE
 from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.table import MISSING, Table
-from lrmcodec.codec import DEFAULT_QUALITY
 from lrmcodec.decoders.registry import shipped_packs
 from lrmcodec.formats.atomic import write_atomic
+from lrmcodec.rate import DEFAULT_QUALITY
 from lrmcodec.train.data import TEST_SEED, VideoFolder, lung_files
 
 PAGE = "methods.md"

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.cardiac.readout import Phase
-from lrmcodec.decoders.base import Decoder, RestoredSegment
-from lrmcodec.decoders.registry import make_decoder
+from lrmcodec.decoders.base import RestoredSegment
 from lrmcodec.formats.errors import TargetError
-from lrmcodec.reader import LrmFile, to_uint8
+from lrmcodec.reader import LrmFile
 
 Array = NDArray[np.float64]
 
@@ -33,8 +32,9 @@ class Motion:
 
     Attributes
     ----------
-    start, stop : int
-        Frames of the clip that belong to the segment.
+    file : LrmFile
+    index : int
+        The segment.
     basis : ndarray, (n, r)
         Columns of B, flattened.
     center, slope : ndarray, (r,)
@@ -42,10 +42,8 @@ class Motion:
         Values of s at the line's ends: end systole and end diastole where a heart beats.
     """
 
-    decoder: Decoder
-    restored: RestoredSegment
-    start: int
-    stop: int
+    file: LrmFile
+    index: int
     basis: NDArray[np.float32]
     center: Array
     slope: Array
@@ -53,9 +51,19 @@ class Motion:
     high: float
 
     @property
+    def start(self) -> int:
+        """First of the clip's frames that belong to the segment."""
+        return self.file.coded.segment_bounds[self.index][0]
+
+    @property
+    def stop(self) -> int:
+        """The frame behind the segment's last one."""
+        return self.file.coded.segment_bounds[self.index][1]
+
+    @property
     def coeffs(self) -> Array:
         """Coefficients (T, r) of the segment's frames."""
-        return self.restored.coeffs
+        return self.file.segment(self.index).coeffs
 
     def rows(self, places: Array) -> Array:
         """Coefficients (n, r) on the line at places (n,) from 0, the low end, to 1, the high end."""
@@ -64,7 +72,7 @@ class Motion:
 
     def frames(self, rows: Array) -> NDArray[np.uint8]:
         """Frames (n, H, W) of any coefficients (n, r), also such as no recorded frame has."""
-        return to_uint8(self.decoder.render(self.restored, rows))
+        return self.file.render(self.index, rows)
 
     def plane(self) -> Array:
         """Points (T, 2) of the modulations: along the line, and in the direction across it in which they move most."""
@@ -88,7 +96,7 @@ class Motion:
         return (self.basis.T @ self.basis).astype(np.float64)
 
 
-def find_motion(file: LrmFile, phase: Phase, device: str = "auto") -> Motion:
+def find_motion(file: LrmFile, phase: Phase) -> Motion:
     """Motion in the segment that holds most events, along the axis on which the phase signal grows.
 
     Raises
@@ -98,9 +106,7 @@ def find_motion(file: LrmFile, phase: Phase, device: str = "auto") -> Motion:
     """
     index = _busiest(file, phase)
     start, stop = file.coded.segment_bounds[index]
-    segment = file.coded.segments[index]
-    decoder = make_decoder(file.pack, device)
-    restored = decoder.restore(segment.components, stop - start, file.size, segment.rank, segment.q)
+    restored = file.segment(index)
     coeffs, signal = restored.coeffs, phase.signal[start:stop]
     spread = signal - signal.mean()
     energy = float(spread @ spread)
@@ -109,8 +115,7 @@ def find_motion(file: LrmFile, phase: Phase, device: str = "auto") -> Motion:
                           "Encode more frames, with a higher rank or a lower ratio.")
     slope = spread @ (coeffs - coeffs.mean(0)) / energy
     low, high = _ends(phase, signal, start, stop)
-    return Motion(decoder, restored, start, stop, _basis(file, restored), coeffs.mean(0) - signal.mean() * slope,
-                  slope, low, high)
+    return Motion(file, index, _basis(file, restored), coeffs.mean(0) - signal.mean() * slope, slope, low, high)
 
 
 def _busiest(file: LrmFile, phase: Phase) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,17 +19,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lrmcodec import codec, metrics
+from lrmcodec import codec, levels, metrics, reader
 from lrmcodec.cardiac.readout import read_phase
 from lrmcodec.codec import Encoded, LrmFile, decode, encode
+from lrmcodec.decoders import spatial
+from lrmcodec.decoders.registry import PACK_FOLDER
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import PREFIX_BYTES, CodedSegment, Component, byte_counts, pack_file, unpack_file
-from lrmcodec.formats.errors import ClipError, FormatError, LrmError, OutputError, PackError, TargetError
+from lrmcodec.formats.errors import ClipError, DeviceError, FormatError, LrmError, OutputError, PackError, TargetError
 from lrmcodec.quantize import MAX_Q
 from lrmcodec.simulate.heart.phantom import beating_heart
 
 CLIP = beating_heart(40, (64, 64), seed=1)
 SMALL = Clip(CLIP.frames[:12, :32, 16:48].copy(), CLIP.times_s[:12])
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 UNEVEN_S = np.concatenate([[0], np.cumsum(np.random.default_rng(0).integers(5_000, 60_000, 39))]) / 1e6
 
 
@@ -98,6 +104,46 @@ def test_targets_hold_over_several_segments(monkeypatch: pytest.MonkeyPatch, tar
         assert report.psnr_db >= 28
 
 
+@pytest.mark.parametrize("rank", [1, 2, 9])
+def test_a_rank_asked_for_is_kept_where_another_would_fill_the_size_better(rank: int) -> None:
+    coded = encode(CLIP, rank=rank, ratio=200)
+    assert coded.report.rank == rank
+    assert coded.report.ratio >= 200
+
+
+# Clips larger than memory
+
+
+def long_clip(path: Path, count: int) -> Clip:
+    """Frames (count, 64, 64) in a file, mapped into memory."""
+    y, x = np.mgrid[:64, :64] / 10
+    frames = np.memmap(path, np.uint8, "w+", shape=(count, 64, 64))
+    for index in range(count):
+        frames[index] = 128 + 90 * np.sin(x + index / 9) * np.sin(y)
+    frames.flush()
+    return Clip.from_fps(np.memmap(path, np.uint8, "r", shape=frames.shape), 50)
+
+
+def test_memory_does_not_grow_with_the_clip_up_to_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips that may not be decoded at once are encoded and measured, a segment and a block at a time."""
+    monkeypatch.setattr(codec, "SEGMENT_FRAMES", 60)
+    monkeypatch.setattr(reader, "MAX_FRAMES_BYTES", 1 << 16)
+    for module, name in ((levels, "BLOCK_VALUES"), (spatial, "BLOCK_VALUES"), (metrics, "SSIM_BLOCK_VALUES")):
+        monkeypatch.setattr(module, name, 1 << 15)
+    peaks = []
+    for count in (5, 60, 360):  # the first one loads modules
+        clip = long_clip(tmp_path / f"{count}.bin", count)
+        tracemalloc.start()
+        coded = encode(clip, rank=1, quality=30, phase=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (coded.report.frames, coded.report.segments) == (360, 6)
+    assert coded.report.psnr_db > 20
+    assert peaks[2] - peaks[1] < 0.1 * clip.frames.size
+    with pytest.raises(TargetError, match="more than"):
+        decode(coded.data)
+
+
 # Refusals
 
 
@@ -135,8 +181,36 @@ def test_too_many_frames_are_refused() -> None:
 
 
 def test_an_unknown_pack_is_refused() -> None:
-    with pytest.raises(PackError, match="Shipped: "):
-        encode(SMALL, pack="nothing")
+    for pack in ("nothing", Path("nothing"), "no/thing"):
+        with pytest.raises(PackError, match="Shipped: "):
+            encode(SMALL, pack=pack)
+
+
+def test_a_pack_may_be_named_by_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(PACK_FOLDER / "autoencoder", tmp_path / "mine")
+    card = json.loads((tmp_path / "mine" / "card.json").read_text(encoding="utf-8"))
+    card["architecture"]["note"] = "another digest"
+    (tmp_path / "mine" / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    data = encode(SMALL, rank=2, quality=60, pack="mine", device="cpu").data
+    assert encode(SMALL, rank=2, quality=60, pack=Path("mine"), device="cpu").data == data
+    for pack in ("mine", "mine/", Path("mine"), tmp_path / "mine"):
+        assert codec.open(data, pack=pack, device="cpu").frames([0.1]).shape == (1, 32, 32)
+
+
+@pytest.mark.parametrize("pack", ["spatial", "lrm-ortho"])
+def test_a_device_that_does_not_exist_is_refused(small: bytes, pack: str) -> None:
+    with pytest.raises(DeviceError, match="no device 'gpu'"):
+        encode(SMALL, rank=1, pack=pack, device="gpu")
+    with pytest.raises(DeviceError, match="no device 'gpu'"):
+        decode(small, device="gpu")
+
+
+def test_a_missing_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceError, match="no GPU can be used here") as caught:
+        encode(SMALL, rank=1, pack="lrm-ortho", device="cuda")
+    assert "'cpu' or 'auto'" in caught.value.hint
 
 
 # Kinds of clips
@@ -243,67 +317,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
             codec.open(path)
 
 
-# Reading at other times and sizes
-
-
-@pytest.mark.parametrize("fps", [50, 30, 30000 / 1001, 1000 / 7])
-@pytest.mark.parametrize("segment_frames", [1024, 7])
-def test_twice_the_rate_gives_twice_the_frames_and_keeps_every_other(monkeypatch: pytest.MonkeyPatch, fps: float,
-                                                                    segment_frames: int) -> None:
-    monkeypatch.setattr(codec, "SEGMENT_FRAMES", segment_frames)
-    data = encode(Clip.from_fps(CLIP.frames, fps), rank=3, quality=50).data
-    own, doubled = decode(data), decode(data, fps=2 * fps)
-    assert len(doubled.frames) == 2 * len(own.frames)
-    np.testing.assert_array_equal(doubled.frames[::2], own.frames)
-
-
-def test_frames_between_resemble_their_neighbors(encoded: Encoded) -> None:
-    doubled = decode(encoded.data, fps=100).frames[:79].astype(int)
-    middle = (doubled[:-1:2] + doubled[2::2]) / 2
-    assert np.abs(doubled[1::2] - middle).mean() < 3
-
-
-def test_frames_at_given_times_equal_the_frames_there(encoded: Encoded) -> None:
-    every, picked = decode(encoded.data), decode(encoded.data, times_s=[0.1, 0.2, 0.78])
-    np.testing.assert_array_equal(picked.frames, every.frames[[5, 10, 39]])
-    np.testing.assert_allclose(picked.times_s, [0, 0.1, 0.68])
-
-
-@pytest.mark.parametrize("block", [1, 64 * 64 * 3, 1 << 24])
-def test_blocks_do_not_change_a_frame(monkeypatch: pytest.MonkeyPatch, encoded: Encoded, block: int) -> None:
-    whole = codec.open(encoded.data).frames()
-    monkeypatch.setattr(codec, "BLOCK_VALUES", block)
-    assert levels_apart(np.concatenate(list(codec.open(encoded.data).blocks())), whole) <= 1
-
-
-def test_a_span_is_cut_and_begins_at_0(encoded: Encoded) -> None:
-    every, span = decode(encoded.data), decode(encoded.data, start_s=0.1, duration_s=0.2)
-    np.testing.assert_array_equal(span.frames, every.frames[5:15])
-    assert span.times_s[0] == 0
-
-
-@pytest.mark.parametrize("size", [(32, 32), (128, 128), (65, 80)])
-def test_another_size_is_rendered(encoded: Encoded, size: tuple[int, int]) -> None:
-    frames = decode(encoded.data, size=size, duration_s=0.1).frames
-    assert frames.shape == (5, *size)
-    assert abs(frames.mean() - decode(encoded.data, duration_s=0.1).frames.mean()) < 3
-
-
-@pytest.mark.parametrize("size", [(15, 64), (64, 2049), (0, 0)])
-def test_sizes_out_of_the_limits_are_refused(encoded: Encoded, size: tuple[int, int]) -> None:
-    with pytest.raises(LrmError, match="16 to 2048"):
-        decode(encoded.data, size=size)
-
-
-@pytest.mark.parametrize("request_", [
-    {"times_s": [-0.1]}, {"times_s": [0.81]}, {"times_s": []}, {"times_s": [np.nan]}, {"times_s": [0.2, 0.1]},
-    {"times_s": [0.1, 0.1]}, {"start_s": 5}, {"start_s": 0.1, "duration_s": 0}, {"start_s": 0.105, "duration_s": 0.001},
-    {"fps": 0}, {"fps": -5}, {"fps": np.nan}, {"fps": 1e9},
-])
-def test_times_outside_the_clip_are_refused(encoded: Encoded, request_: dict[str, Any]) -> None:
-    with pytest.raises(TargetError) as caught:
-        decode(encoded.data, **request_)
-    assert caught.value.hint
+# Threads
 
 
 THREADS = """
@@ -313,9 +327,6 @@ from lrmcodec import codec
 file = codec.open(sys.argv[1])
 np.savez(sys.argv[2], frames=file.frames(), coeffs=np.concatenate(file.coeffs))
 """
-
-pytestmark = pytest.mark.usefixtures("quick_pictures")
-
 
 def test_thread_counts_change_no_coefficient_and_no_pixel_by_more_than_a_level(encoded: Encoded,
                                                                               tmp_path: Path) -> None:

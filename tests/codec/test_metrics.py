@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
 
 from lrmcodec import metrics
-from lrmcodec.metrics import frame_mse, psnr_db, ratio, ssim3d
+from lrmcodec.formats.errors import ClipError
+from lrmcodec.metrics import compare, frame_mse, frame_psnr_db, psnr_db, ratio, ssim3d
 
 
 def noisy_pair(shape: tuple[int, int, int], strength: float = 20) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -72,6 +76,39 @@ def test_ssim_in_blocks_equals_the_whole(monkeypatch: pytest.MonkeyPatch, count:
     whole = ssim3d(original, decoded)
     monkeypatch.setattr(metrics, "SSIM_BLOCK_FRAMES", 7)
     assert ssim3d(original, decoded) == pytest.approx(whole, abs=1e-6)
+    monkeypatch.setattr(metrics, "SSIM_BLOCK_VALUES", 16 * 18 * 3)  # strips of rows, too
+    assert ssim3d(original, decoded) == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 7, 40])
+@pytest.mark.parametrize("step", [1, 5, 64])
+def test_frames_may_come_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch, count: int, step: int) -> None:
+    monkeypatch.setattr(metrics, "SSIM_BLOCK_FRAMES", 7)
+    original, decoded = noisy_pair((count, 16, 18))
+    found = compare(original, (decoded[start:start + step] for start in range(0, count, step)))
+    assert found.psnr_db == psnr_db(original, decoded)
+    assert found.ssim3d == ssim3d(original, decoded)
+    np.testing.assert_array_equal(found.frame_psnr_db, frame_psnr_db(original, decoded))
+
+
+OTHERS = {"frames": (6, 16, 18), "more frames": (8, 16, 18), "one frame": (1, 16, 18), "width": (7, 16, 17),
+          "height": (7, 15, 18), "a pixel": (7, 1, 1), "a picture": (16, 18), "none": (0, 16, 18)}
+
+
+@pytest.mark.parametrize("shape", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("measure", [frame_mse, psnr_db, ssim3d, metrics.pooled_psnr_db, frame_psnr_db,
+                                     lambda a, b: compare(a, [b])])
+def test_clips_of_different_shapes_are_not_compared(measure: Callable[..., Any], shape: tuple[int, ...]) -> None:
+    original, other = np.full((7, 16, 18), 9, np.uint8), np.full(shape, 9, np.uint8)
+    with pytest.raises(ClipError, match=r"compared|measured"):
+        measure(original, other)
+
+
+@pytest.mark.parametrize("measure", [frame_mse, ssim3d, lambda a, b: compare(a, [b])])
+def test_gray_levels_of_another_kind_are_not_compared(measure: Callable[..., Any]) -> None:
+    original = np.full((7, 16, 18), 9, np.uint8)
+    with pytest.raises(ClipError, match="float64"):
+        measure(original, original / 255)
 
 
 def test_ssim_falls_with_noise() -> None:

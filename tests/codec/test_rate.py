@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from lrmcodec.formats.errors import TargetError
 from lrmcodec.quantize import MAX_Q
-from lrmcodec.rate import Search, Setting, Target, Trial, share
+from lrmcodec.rate import Search, Setting, Target, Trial, read_target, share
 
 MIN_Q = 4
 LIMIT = 64
@@ -65,6 +66,32 @@ def test_the_best_rank_is_found(best_rank: int, target: Target) -> None:
 @pytest.mark.parametrize("rank", [0, 5, 64])
 def test_a_given_rank_is_kept(target: Target, rank: int) -> None:
     assert search().best(target, rank).setting.rank == rank
+
+
+def test_a_given_rank_is_kept_where_sizes_jump() -> None:
+    """Where no index of rank 5 comes close to the size, a rank nearby is tried only if none was asked for."""
+    def run(setting: Setting) -> Trial:
+        size = 1000 if setting.q > 50 else 9000
+        return Trial(setting, {1: bytes(size + 150 * setting.rank)}, lambda: 30.0 - abs(setting.rank - 5))
+
+    target = Target(size_bytes=2000)
+    assert Search(run, LIMIT, 0).best(target, 5).setting.rank == 5
+    assert Search(run, LIMIT, 0).best(target).size_bytes > Search(run, LIMIT, 0).best(target, 5).size_bytes
+
+
+@pytest.mark.parametrize(("asked", "expected"), [
+    ({"ratio": 100.0}, Target(size_bytes=500)), ({"size_bytes": 77}, Target(size_bytes=77)),
+    ({"psnr_db": 30.0}, Target(psnr_db=30.0)), ({"quality": 0.0}, Target(q=255)), ({"quality": 100.0}, Target(q=0)),
+    ({}, Target(q=51))])
+def test_what_a_user_asks_becomes_a_target(asked: dict[str, Any], expected: Target) -> None:
+    given: dict[str, Any] = dict.fromkeys(("ratio", "size_bytes", "psnr_db", "quality"))
+    assert read_target(50_000, **(given | asked)) == expected
+
+
+def test_parts_share_a_size_and_take_a_quality_as_it_is() -> None:
+    assert Target(size_bytes=1000).of_part([10, 30], 0, 200) == Target(size_bytes=200)
+    assert Target(size_bytes=1000).of_part([10, 30], 1, 1200) == Target(size_bytes=1)
+    assert Target(psnr_db=30.0).of_part([10, 30], 0, 200) == Target(psnr_db=30.0)
 
 
 @pytest.mark.parametrize("psnr_db", [20.0, 30.0, 42.5])

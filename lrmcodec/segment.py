@@ -1,0 +1,150 @@
+"""Encoding of one segment: frames are fitted once, then coded at ranks and quantizer indices until the target is met.
+
+frames --decoder.fit--> fitted --rate.Search over decoder.code--> components --direction--> with its phase
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec import metrics
+from lrmcodec.cardiac.cavity import Cavity, find_cavity
+from lrmcodec.cardiac.direction import find_direction, payload_bytes
+from lrmcodec.decoders.base import Components, Decoder, FittedSegment, Progress
+from lrmcodec.formats.container import CodedSegment, Component
+from lrmcodec.formats.errors import TargetError
+from lrmcodec.levels import rendered
+from lrmcodec.rate import RANKS, Search, Setting, Target, Trial
+
+MAX_SEARCH_RANK = 128
+PROBE_FRAMES = 32
+ALTERNATIVE_FROM = 0.8  # of the time, for the progress shown
+FIT_SHARE = 0.1  # of the time, for the progress shown
+USUAL_TRIES = 24
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SegmentCoder:
+    """How the segments of a file are coded.
+
+    Attributes
+    ----------
+    decoder : Decoder
+    rank : int or None
+        The one asked for; None: the best is searched.
+    seed : int
+        Of whatever the fit draws at random.
+    phase : bool
+        Whether a direction of the cardiac phase is stored where a heart is seen to beat.
+    """
+
+    decoder: Decoder
+    rank: int | None
+    seed: int
+    phase: bool
+
+    def code(self, frames: Frames, times_s: NDArray[np.float64], target: Target,
+             progress: Progress) -> tuple[CodedSegment, float]:
+        """Code frames (T, H, W) at times (T,); returns the segment and the seconds that fitting took.
+
+        Raises
+        ------
+        TargetError
+            When the rank is out of its limits or the target cannot be met.
+        """
+        limit = self.max_rank(frames.shape)
+        began = time.perf_counter()
+        fitted = self.decoder.fit(frames, limit, self.seed, lambda done, label: progress(FIT_SHARE * done, label))
+        fit_seconds = time.perf_counter() - began
+        cavity = find_cavity(frames, times_s) if self.phase else None
+        coded = self._best(fitted, target, cavity is not None, progress).coded
+        return (coded if cavity is None else _with_phase(self.decoder, coded, cavity, frames, times_s)), fit_seconds
+
+    def _best(self, fitted: FittedSegment, target: Target, has_phase: bool, progress: Progress) -> Trial:
+        """Best trial for the target, by the decoder or by its alternative at the same rank."""
+        alternative = self.decoder.alternative
+        if alternative is None:
+            return _search(self.decoder, fitted, target, self.rank, has_phase, progress)
+        early, late = _part(progress, 0, ALTERNATIVE_FROM), _part(progress, ALTERNATIVE_FROM, 1)
+        try:
+            first = _search(self.decoder, fitted, target, self.rank, has_phase, early)
+        except TargetError:
+            return _search(alternative, fitted, target, self.rank, has_phase, late)
+        try:
+            other = _search(alternative, fitted, target, first.setting.rank, has_phase, late)
+        except TargetError:
+            return first
+        return max(first, other, key=lambda trial: trial.worth(target))
+
+    def max_rank(self, shape: tuple[int, ...]) -> int:
+        """Rank to fit frames of `shape` (T, H, W) at; a TargetError where the one asked for is impossible."""
+        count, height, width = shape
+        limit = self.decoder.rank_limit(count, (height, width))
+        if self.rank is None:
+            return min(limit, MAX_SEARCH_RANK)
+        if not 0 <= self.rank <= limit:
+            raise TargetError(f"rank {self.rank} cannot be used for {count} frames of {height}x{width} pixels.",
+                              f"Give --rank 0 to {limit}.")
+        return self.rank
+
+
+def _search(decoder: Decoder, fitted: FittedSegment, target: Target, rank: int | None, has_phase: bool,
+            progress: Progress) -> Trial:
+    useful = fitted.extra.get("useful_rank", fitted.coeffs.shape[1]) if rank is None else rank
+    trials = _Trials(decoder, fitted, has_phase, progress)
+    return Search(trials, min(useful, max(RANKS)), decoder.min_q).best(target, rank)
+
+
+def _part(progress: Progress, start: float, stop: float) -> Progress:
+    return lambda fraction, label: progress(start + (stop - start) * fraction, label)
+
+
+class _Trials:
+    """Codes a fitted segment with one setting after another, for `rate.Search`."""
+
+    def __init__(self, decoder: Decoder, fitted: FittedSegment, has_phase: bool, progress: Progress) -> None:
+        self._decoder, self._fitted, self._has_phase, self._progress = decoder, fitted, has_phase, progress
+        self._count = 0
+
+    def __call__(self, setting: Setting) -> Trial:
+        self._count += 1
+        done = min(self._count / USUAL_TRIES, 0.97)
+        self._progress(FIT_SHARE + (1 - FIT_SHARE) * done, f"coding at rank {setting.rank}")
+        components = dict(self._decoder.code(self._fitted, setting.rank, setting.q, final=setting.final))
+        if self._has_phase and setting.rank:
+            components[Component.VENTRICLE] = bytes(payload_bytes(setting.rank))  # its room; `_with_phase` fills it
+        return Trial(setting, components, self._measured(setting, components))
+
+    def _measured(self, setting: Setting, components: Components) -> Callable[[], float]:
+        return lambda: _mean_psnr_db(self._decoder, self._fitted.frames, setting, components)
+
+
+def _mean_psnr_db(decoder: Decoder, frames: Frames, setting: Setting, components: Components) -> float:
+    """Mean PSNR of a coded segment in dB, on a few frames while searching, on all of them at the end."""
+    count, *size = frames.shape
+    restored = decoder.restore(components, count, (size[0], size[1]), setting.rank, setting.q)
+    every = 1 if setting.final else max(1, count // PROBE_FRAMES)
+    picked, done, total = frames[::every], 0, 0.0
+    for block in rendered(decoder, restored, restored.coeffs[::every], (size[0], size[1])):
+        total += float(metrics.frame_psnr_db(picked[done:done + len(block)], block).sum())
+        done += len(block)
+    return total / len(picked)
+
+
+def _with_phase(decoder: Decoder, coded: CodedSegment, cavity: Cavity, frames: Frames,
+                times_s: NDArray[np.float64]) -> CodedSegment:
+    """The segment with its phase component filled in, of the length that was kept free for it."""
+    if Component.VENTRICLE not in coded.components:
+        return coded
+    count, height, width = frames.shape
+    coeffs = decoder.restore(coded.components, count, (height, width), coded.rank, coded.q).coeffs
+    direction = find_direction(cavity, coeffs, times_s)
+    components = {key: value for key, value in coded.components.items() if key != Component.VENTRICLE}
+    return replace(coded, components=components | ({Component.VENTRICLE: direction.pack()} if direction else {}))
