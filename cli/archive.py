@@ -10,6 +10,7 @@ import click
 from lrmcodec.cli import options
 from lrmcodec.cli.archive_check import repair, verify
 from lrmcodec.cli.archive_find import find, list_files, stats
+from lrmcodec.cli.archive_report import report
 from lrmcodec.cli.archive_restore import restore
 from lrmcodec.cli.archive_shared import SOME_FAILED, amount_bytes, json_option, ratio_words, workers_options
 from lrmcodec.cli.console import Console, Rows, pass_console
@@ -195,11 +196,12 @@ def _show(console: Console, output: str, summary: Summary, as_json: bool, keep_s
     if summary.kinds["clip"]:
         console.note(DICOM_NOTE)
     for each in failed[:SHOWN]:
-        console.warn(f"{each['path']}: {each['reason']} ({'kept byte for byte' if each['kept'] else 'not archived'})")
+        what = "kept byte for byte" if each["kept"] else "not archived"
+        console.warn(f"{each['path']}: {str(each['reason']).rstrip('.')} ({what})")
     if len(failed) > SHOWN:
         console.warn(f"and {len(failed) - SHOWN:,} more; --json lists them all")
 
 
-for command in (verify, repair, restore, list_files, find, stats):
+for command in (verify, repair, restore, list_files, find, stats, report):
     archive.add_command(command)
 

@@ -10,6 +10,7 @@ import io
 import shutil
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,16 +107,17 @@ def add_dicomdir(folder: Path, sources: list[Path]) -> Path:
     return folder / "DICOMDIR"
 
 
-def person(index: int) -> Dataset:
-    """Header of a made-up person's study."""
-    data = Dataset()
-    data.PatientName, data.PatientID = f"{SURNAME}^Test{index}", f"ID-{SURNAME}-{index}"
+def person(path: Path, index: int) -> Dataset:
+    """Header of a file of a made-up person's study: one person and study for each folder."""
+    data, study = Dataset(), f"{path.parent.parent.name}/{path.parent.name}"
+    number = zlib.crc32(study.encode()) % 1000
+    data.PatientName, data.PatientID = f"{SURNAME}^Test{number}", f"ID-{SURNAME}-{number}"
     data.PatientBirthDate, data.PatientSex = "19500101", "O"
-    data.StudyDate, data.StudyTime = f"2024{1 + index % 12:02d}15", "101500"
-    data.StudyInstanceUID = generate_uid(entropy_srcs=[f"study {index % 40}"])
-    data.SeriesInstanceUID = generate_uid(entropy_srcs=[f"series {index}"])
-    data.SOPInstanceUID = generate_uid(entropy_srcs=[f"instance {index}"])
-    data.StudyID, data.AccessionNumber, data.ReferringPhysicianName = str(index % 40), f"A{index}", "Doctor^Made"
+    data.StudyDate, data.StudyTime = f"2024{1 + number % 12:02d}15", "101500"
+    data.StudyInstanceUID = generate_uid(entropy_srcs=[f"study {study}"])
+    data.SeriesInstanceUID = generate_uid(entropy_srcs=[f"series {study} {index}"])
+    data.SOPInstanceUID = generate_uid(entropy_srcs=[f"instance {study} {index}"])
+    data.StudyID, data.AccessionNumber, data.ReferringPhysicianName = str(number), f"A{number}", "Doctor^Made"
     data.SeriesNumber, data.InstanceNumber = 1, index
     return data
 
@@ -123,7 +125,7 @@ def person(index: int) -> Dataset:
 def dicom_clip(path: Path, frames: Frames, index: int, *, syntax: Any = ExplicitVRLittleEndian, view: str = "",
                fps: float = 25.0) -> Path:
     """Write gray (T, H, W) or RGB (T, H, W, 3) frames as an ultrasound multi-frame image."""
-    data = person(index)
+    data = person(path, index)
     _put_pixels(data, frames)
     data.NumberOfFrames, data.FrameTime = len(frames), f"{1000 / fps:.6g}"
     data.FrameIncrementPointer = 0x00181063
@@ -136,7 +138,7 @@ def dicom_clip(path: Path, frames: Frames, index: int, *, syntax: Any = Explicit
 
 def dicom_still(path: Path, frame: Frames, index: int) -> Path:
     """Write one gray frame (H, W) as an ultrasound image."""
-    data = person(index)
+    data = person(path, index)
     _put_pixels(data, frame[None])
     return _save(path, data, STILL, ExplicitVRLittleEndian, frame[None])
 
@@ -216,7 +218,7 @@ def _still(maker: Maker, study: Path, index: int, clips: list[Path]) -> Path:
 
 
 def _report(maker: Maker, study: Path, index: int, clips: list[Path]) -> Path:
-    data = person(index)
+    data = person(study / "report", index)
     if index % 3 == 0:
         path = study / f"report_{index:05d}.txt"
         path.write_text(f"Ejection fraction {50 + index % 20} %. Test{index} {SURNAME}.\n", encoding="utf-8")
@@ -232,7 +234,7 @@ def _report(maker: Maker, study: Path, index: int, clips: list[Path]) -> Path:
 
 
 def _waveform(maker: Maker, study: Path, index: int, clips: list[Path]) -> Path:
-    data, wave = person(index), Dataset()
+    data, wave = person(study / "waveform", index), Dataset()
     data.Modality = "ECG"
     wave.NumberOfWaveformChannels, wave.NumberOfWaveformSamples, wave.SamplingFrequency = 1, 100, "250"
     wave.WaveformBitsAllocated, wave.WaveformSampleInterpretation = 16, "SS"
@@ -271,9 +273,9 @@ def _copy(maker: Maker, study: Path, index: int, clips: list[Path]) -> Path:
 def _retagged(maker: Maker, study: Path, index: int, clips: list[Path]) -> Path:
     """The same pixels under another person's tags."""
     data = pydicom.dcmread(clips[index % len(clips)])
-    data.update(person(index))
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     path = study / f"again_{index:05d}.dcm"
+    data.update(person(path, index))
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     pydicom.dcmwrite(path, data, enforce_file_format=True)
     return path
 

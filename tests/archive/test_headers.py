@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from lrmcodec.archive.headers import Facts, read_facts, without_identity
@@ -20,8 +21,9 @@ def test_by_name(tmp_path: Path, name: str, why: str) -> None:
 
 def test_of_a_clip(tmp_path: Path) -> None:
     file = archive_set.dicom_clip(tmp_path / "IM1", np.zeros((3, 16, 16), np.uint8), 4, view="Apical two chamber")
-    facts = read_facts(file, "IM1")
-    assert (facts.why, facts.modality, facts.date, facts.view) == ("", "US", "2024-05-15", "Apical two chamber")
+    facts, date = read_facts(file, "IM1"), pydicom.dcmread(file).StudyDate
+    assert (facts.why, facts.modality, facts.view) == ("", "US", "Apical two chamber")
+    assert facts.date.replace("-", "") == date
     hidden = without_identity(facts, "salt")
     assert (hidden.modality, hidden.view, hidden.date) == ("US", "Apical two chamber", "")
     assert hidden.study.startswith("2.25.")
@@ -38,8 +40,6 @@ def test_a_header_that_is_cut_off_is_a_damaged_clip_not_some_file(tmp_path: Path
 
 
 def test_a_wrong_date_is_none(tmp_path: Path) -> None:
-    import pydicom
-
     file = archive_set.dicom_still(tmp_path / "IM1", np.zeros((16, 16), np.uint8), 4)
     data = pydicom.dcmread(file)
     data.StudyDate = ""
