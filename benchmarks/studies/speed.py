@@ -34,6 +34,8 @@ HEAD = ("What", "Median", "±", "Unit")
 ENCODE, DECODE, MEMORY = "encode", "decode", "peak memory"
 CASES_HEAD = ("Clip", "Encode, s", "Peak, MiB", "Decode, frames/s", "Peak, MiB")
 FRAMES, SIDE = 176, 112
+COMMANDS = (("--help",), ("info", "FILE"), ("readout", "FILE"))
+STATEMENTS = ("import lrmcodec", "import lrmcodec.codec", "import lrmcodec.decoders.grid_siren")
 LENGTHS, SIDES, RANKS = (44, 704, 5000), (56, 224, 448), (2, 8, 32)
 LONG = 1000  # clips of more frames are measured once
 SLOW_SECONDS = 5.0  # a pack that takes longer for the base clip is not scaled
@@ -131,10 +133,10 @@ def _command_rows(repeats: int) -> Iterator[Speed]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "sample.lrm"
         codec.encode(beating_heart(FRAMES, (SIDE, SIDE))).save(path)
-        for words in (["--help"], ["info", "FILE"], ["readout", "FILE"]):
+        for words in COMMANDS:
             yield _timed(f"lrmcodec {' '.join(words)}",
                          [command, *(str(path) if word == "FILE" else word for word in words)], repeats)
-    for statement in ("import lrmcodec", "import lrmcodec.codec", "import lrmcodec.decoders.grid_siren"):
+    for statement in STATEMENTS:
         yield _timed(f"python: {statement}", [sys.executable, "-P", "-c", statement], repeats)
 
 

@@ -15,7 +15,6 @@ import pytest
 
 from lrmcodec.benchmarks import Plan, bench
 from lrmcodec.benchmarks.measure import run, worker
-from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.rows import read_rows
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.measure.worker import Work
@@ -23,110 +22,79 @@ from lrmcodec.benchmarks.peers import KNOWN, Job
 from lrmcodec.benchmarks.peers.coder import EncoderMissingError
 from lrmcodec.benchmarks.setting import ALL, Setting
 from lrmcodec.formats.errors import OutputError, PackError, TargetError
-from lrmcodec.formats.video import write_clip
-from lrmcodec.simulate.heart.phantom import phantom
 
-SMALL = Plan(peers=("jpeg", "ffv1"), ranks=(2,), ratios=(20.0,))
-SETTINGS = {"ratio 20", "rank 2 quality 95", "rank 2 quality 80", "rank 2 quality 55", "rank 2 quality 30"}
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    for seed, name in enumerate(("a", "b")):
-        write_clip(phantom(60, (32, 32), seed=seed).clip, folder / f"{name}.npz")
-    (folder / "broken.avi").write_bytes(b"RIFF" + bytes(100))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def results(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any], list[tuple[str, str]]]:
-    """One run over two clips and a broken one."""
-    output = tmp_path_factory.mktemp("results")
-    failures: list[tuple[str, str]] = []
-    truth = phantom(60, (32, 32), seed=0)
-    labels = Labels(tuple(truth.ed_frames.tolist()), tuple(truth.es_frames.tolist()))
-    sources = [Source("a", str(clips / "a.npz"), labels=labels), Source("broken", str(clips / "broken.avi")),
-               Source("b", str(clips / "b.npz"))]
-    rows = bench(sources, output=output, plan=SMALL, failed=lambda *failure: failures.append(failure))
-    return output, rows, failures
+SMALL = Plan(peers=("ffv1",), packs=())
+SETTINGS = {"ratio 20", "ratio 60", *(f"rank {rank} quality {q}" for rank in (1, 2) for q in (95, 80, 55, 30))}
 
 
 def test_a_broken_clip_stops_no_other(results: Any) -> None:
-    _, rows, failures = results
-    assert [clip for clip, _ in failures] == ["broken"]
-    assert "broken.avi" in failures[0][1]
-    assert list(dict.fromkeys(row.clip for row in rows)) == ["a", "b"]
+    assert [clip for clip, _ in results.failures] == ["broken"]
+    assert "broken.avi" in results.failures[0][1]
+    assert list(dict.fromkeys(row.clip for row in results.rows)) == ["a", "b<i>&c"]
 
 
 def test_every_codec_and_setting_has_one_row(results: Any) -> None:
-    output, rows, _ = results
-    for clip in "ab":
+    rows = results.rows
+    for clip in ("a", "b<i>&c"):
         mine = [row for row in rows if row.clip == clip]
         assert {row.setting.words for row in mine if row.is_ours} == SETTINGS
         assert sum(row.codec == "jpeg" for row in mine) == 6
         assert [row.ratio for row in mine if row.codec == "ffv1"] == [
             pytest.approx(row.raw_bytes / row.size_bytes) for row in mine if row.codec == "ffv1"]
-    assert len({row.key for row in rows}) == len(rows) == len(read_rows(output / "rows.tsv"))
+    assert len({row.key for row in rows}) == len(rows) == len(read_rows(results.folder / "rows.tsv"))
 
 
 def test_our_rows_hold_what_files_say(results: Any) -> None:
-    output, rows, _ = results
-    row = next(row for row in rows if row.clip == "a" and row.setting.words == "ratio 20")
-    path = output / "files" / "a.spatial.ratio-20.lrm"
-    assert row.size_bytes == path.stat().st_size == sum(int(part.split("=")[1]) for part in row.parts.split())
+    row = next(row for row in results.rows if row.clip == "a" and row.setting.words == "ratio 20")
+    path = results.folder / "files" / "a.spatial.ratio-20.lrm"
+    assert row.size_bytes == path.stat().st_size == sum(row.part_bytes.values())
     assert 20 <= row.ratio < 25
     assert row.source_ratio is not None
-    assert row.raw_bytes == 60 * 32 * 32
-    assert min(row.encode_seconds, row.decode_fps, row.encode_peak_mib, row.decode_peak_mib) > 0
-    ranked = next(row for row in rows if row.setting.words == "rank 2 quality 80")
-    assert (ranked.rank, ranked.scalars_ratio) == (2, 512)
+    assert row.raw_bytes == 60 * 32 * 48
+    assert min(row.fit_seconds, row.encode_seconds, row.decode_fps, row.encode_peak_mib, row.decode_peak_mib) > 0
+    ranked = next(row for row in results.rows if row.clip == "a" and row.setting.words == "rank 2 quality 80")
+    assert (ranked.rank, ranked.scalars_ratio) == (2, 768)
 
 
 def test_qualities_are_those_of_the_file_on_disk(results: Any, clips: Path) -> None:
     import lrmcodec
     from lrmcodec import metrics
 
-    output, rows, _ = results
-    row = next(row for row in rows if row.clip == "b" and row.setting.words == "ratio 20")
-    decoded = lrmcodec.open(output / "files" / "b.spatial.ratio-20.lrm").frames()
-    original = lrmcodec.read_clip(clips / "b.npz").frames
+    row = next(row for row in results.rows if row.clip == "a" and row.setting.words == "ratio 20")
+    decoded = lrmcodec.open(results.folder / "files" / "a.spatial.ratio-20.lrm").frames()
+    original = lrmcodec.read_clip(clips / "a.npz").frames
     assert row.psnr_db == pytest.approx(metrics.psnr_db(original, decoded))
     assert row.ssim3d == pytest.approx(metrics.ssim3d(original, decoded))
 
 
 def test_labelled_clips_have_a_readout(results: Any) -> None:
-    _, rows, _ = results
-    ours = [row for row in rows if row.is_ours]
+    ours = [row for row in results.rows if row.is_ours]
     assert all((row.ed_events is not None) == (row.clip == "a") for row in ours)
-    assert all(row.ed_events is None for row in rows if not row.is_ours)
+    assert all(row.verdict for row in ours)
+    assert all(row.ed_events is None for row in results.rows if not row.is_ours)
 
 
 def test_what_is_done_is_not_done_again(results: Any, clips: Path, tmp_path: Path) -> None:
-    output, rows, _ = results
-    kept = [row for row in read_rows(output / "rows.tsv") if row.codec != "jpeg"]
+    kept = [row for row in results.rows if row.clip == "a" and row.codec != "jpeg"]
     run.write_rows(kept, tmp_path / "rows.tsv")
-    again = bench([clips / "a.npz", clips / "b.npz"], output=tmp_path, plan=SMALL, resume=True)
-    assert {row.key for row in again} == {row.key for row in rows}
+    again = bench([clips / "a.npz"], output=tmp_path, plan=results.plan, resume=True)
+    assert {row.key for row in again} == {row.key for row in results.rows if row.clip == "a"}
     times = {row.key: row.encode_seconds for row in kept}
     assert all(row.encode_seconds == pytest.approx(times[row.key]) for row in again if row.key in times)
 
 
 def test_rows_of_an_older_clip_of_the_same_name_are_replaced(clips: Path, tmp_path: Path) -> None:
     plan = Plan(packs=(), peers=("ffv1",))
-    first = bench([f"x={clips / 'a.npz'}"], output=tmp_path, plan=plan)
-    other = bench([f"y={clips / 'b.npz'}"], output=tmp_path, plan=plan, resume=True)
-    second = bench([f"x={clips / 'b.npz'}"], output=tmp_path, plan=plan, resume=True)
-    assert len(first) == len(second) == 1
-    assert first[0].clip_id != second[0].clip_id
-    assert [row.key for row in read_rows(tmp_path / "rows.tsv")] == [second[0].key, other[0].key]
+    first, other = bench([f"x={clips / 'a.npz'}", f"y={clips / 'b.npz'}"], output=tmp_path, plan=plan)
+    (second,) = bench([f"x={clips / 'b.npz'}"], output=tmp_path, plan=plan, resume=True)
+    assert first.clip_id != second.clip_id
+    assert [row.key for row in read_rows(tmp_path / "rows.tsv")] == [second.key, other.key]
 
 
 def test_results_are_not_overwritten_unasked(results: Any, clips: Path) -> None:
-    output, rows, _ = results
     with pytest.raises(OutputError, match="exists"):
-        bench([clips / "a.npz"], output=output, plan=SMALL)
-    assert len(read_rows(output / "rows.tsv")) == len(rows)
+        bench([clips / "a.npz"], output=results.folder, plan=SMALL)
+    assert len(read_rows(results.folder / "rows.tsv")) == len(results.rows)
 
 
 @pytest.mark.parametrize(("plan", "error"), [
@@ -147,8 +115,7 @@ def test_a_killed_run_goes_on_where_it_stopped(clips: Path, tmp_path: Path) -> N
     """Killed outright; its worker ends when nobody listens. Then the last line of the table is cut, as by a crash."""
     table = tmp_path / "rows.tsv"
     command = [str(Path(sys.executable).parent / "lrmcodec"), "bench", str(clips / "a.npz"), str(clips / "b.npz"),
-               "-o", str(tmp_path), "--peers", "jpeg,jpeg2000,ffv1", "--ranks", "2", "--ratios", "20",
-               "--no-report"]
+               "-o", str(tmp_path), "--peers", "jpeg,jpeg2000,ffv1", "--packs", "", "--no-report"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while (not table.exists() or len(table.read_text().splitlines()) < 6) and time.monotonic() < deadline:
@@ -158,11 +125,11 @@ def test_a_killed_run_goes_on_where_it_stopped(clips: Path, tmp_path: Path) -> N
     with table.open("r+b") as stream:
         stream.truncate(table.stat().st_size - 30)
     before = {row.key: row.encode_seconds for row in read_rows(table)}
-    assert 3 <= len(before) < 2 * 19
+    assert 3 <= len(before) < 2 * 14
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     after = {row.key: row.encode_seconds for row in read_rows(table)}
-    assert len(after) == len(read_rows(table)) == 2 * (1 + 4 + 6 + 7 + 1)
+    assert len(after) == len(read_rows(table)) == 2 * (6 + 7 + 1)
     assert all(after[key] == seconds for key, seconds in before.items())
 
 

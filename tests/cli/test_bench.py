@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from lrmcodec.benchmarks.measure import run as measure_run
 from lrmcodec.benchmarks.measure.rows import read_rows
+from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.show import readme
 from lrmcodec.benchmarks.studies import speed
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import phantom
 
 Run = Callable[..., tuple[int, str, str]]
-QUICK = ("--ranks", "2", "--ratios", "30", "--peers", "ffv1")
+OURS = ("--ranks", "2", "--ratios", "30", "--peers", "ffv1")
+QUICK = ("--packs", "", "--peers", "ffv1")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_rows_summary_and_a_table_on_stdout(run: Run, clips: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    code, out, err = run("bench", clips, "-o", output, *QUICK, "--labels", clips, "--no-report")
+    code, out, err = run("bench", clips, "-o", output, *OURS, "--labels", clips, "--no-report")
     assert code == 0, err
     rows = read_rows(output / "rows.tsv")
     assert len(rows) == 6
@@ -48,6 +51,8 @@ def test_json_is_all_that_stdout_carries(run: Run, clips: Path, tmp_path: Path) 
     values = json.loads(out)
     assert code == 0
     assert {(row["clip"], row["height"], row["width"]) for row in values["rows"]} == {("x", 24, 40)}
+    assert [(row["codec"], row["setting"], row["target"]) for row in values["rows"]] == [
+        ("ffv1", "lossless", "lossless")]
     assert values["failed"] == []
 
 
@@ -63,7 +68,7 @@ def test_some_failed_is_three_and_all_failed_is_one(run: Run, clips: Path, tmp_p
 
 
 def test_existing_results_need_a_word(run: Run, clips: Path, tmp_path: Path) -> None:
-    first = ("bench", clips / "heart.npz", "-o", tmp_path, *QUICK, "--packs", "", "--no-report")
+    first = ("bench", clips / "heart.npz", "-o", tmp_path, *QUICK, "--no-report")
     assert run(*first)[0] == 0
     code, _, err = run(*first)
     assert code == 1
@@ -88,38 +93,41 @@ def test_what_cannot_be_measured_is_one(run: Run, clips: Path, arguments: tuple[
     assert not (tmp_path / "out").exists()
 
 
-def test_echonet_reads_labels_and_counts_no_false_alarms(run: Run, tmp_path: Path) -> None:
-    made = phantom(60, (32, 32), seed=1)
+def test_echonet_takes_its_test_split(run: Run, tmp_path: Path) -> None:
+    made = phantom(4, (32, 32), seed=1)
     (tmp_path / "Videos").mkdir()
     write_clip(made.clip, tmp_path / "Videos" / "AB.avi")
     (tmp_path / "FileList.csv").write_text("FileName,Split\nAB,TEST\n")
-    es, ed = made.es_frames[0], made.ed_frames[0]
-    (tmp_path / "VolumeTracings.csv").write_text(f"FileName,X1,Frame\nAB.avi,1,{es}\nAB.avi,1,{ed}\n")
+    (tmp_path / "VolumeTracings.csv").write_text("FileName,X1,Frame\nAB.avi,1,30\nAB.avi,1,9\n")
     code, out, _ = run("bench", tmp_path, "--set", "echonet", *QUICK, "-o", tmp_path / "out", "--no-report", "--json")
     assert code == 0
-    ours = [row for row in json.loads(out)["rows"] if row["codec"] == "lrmcodec spatial"]
-    assert all((row["clip"], row["ed_events"], row["ed_false_alarms"]) == ("AB", 1, None) for row in ours)
+    assert [row["clip"] for row in json.loads(out)["rows"]] == ["AB"]
 
 
-def test_simulated_sets_are_counted_from_the_seed(run: Run, tmp_path: Path) -> None:
-    code, out, _ = run("bench", "--set", "simulated", "--count", "2", "--seed", "5", "--packs", "", "--peers", "ffv1",
-                       "-o", tmp_path, "--no-report", "--json", "--size", "32x32", "--jobs", "2")
-    assert code == 0
-    assert [row["clip"] for row in json.loads(out)["rows"]] == ["echonet_like_5", "echonet_like_6"]
+def test_simulated_sets_are_counted_from_the_seed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Source] = []
+    monkeypatch.setattr(measure_run, "bench", lambda sources, **options: asked.extend(sources) or [])
+    assert run("bench", "--set", "simulated", "--count", "2", "--seed", "5", "-o", tmp_path, "--size", "32x32")[0] == 1
+    assert [(source.name, source.preset, source.seed, source.size) for source in asked] == [
+        ("echonet_like_5", "echonet_like", 5, (32, 32)), ("echonet_like_6", "echonet_like", 6, (32, 32))]
 
 
 def test_speed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "FRAMES", 12)
     monkeypatch.setattr(speed, "SIDE", 32)
     monkeypatch.setattr(speed, "LENGTHS", (30,))
-    monkeypatch.setattr(speed, "SIDES", (48,))
+    monkeypatch.setattr(speed, "SIDES", ())
     monkeypatch.setattr(speed, "RANKS", (2,))
+    monkeypatch.setattr(speed, "COMMANDS", (("--help",),))
+    monkeypatch.setattr(speed, "STATEMENTS", ("import lrmcodec",))
+    monkeypatch.setattr(speed, "PRESETS", ("lus_like",))
     code, out, err = run("bench", "--speed", "--repeats", "1", "-o", tmp_path, "--json")
     assert code == 0, err
     found = {row["what"]: row for row in json.loads(out)["speed"]}
     assert found["lrmcodec --help"]["median"] > 0
     assert found["spatial, cpu, 30 frames of 32x32: decode"]["unit"] == "frames/s"
-    assert "spatial, cpu, 44 frames of 48x48: encode" in found
+    assert found["python: import lrmcodec"]["median"] > 0
+    assert found["simulate lus_like, cpu, 12 frames of 32x32"]["unit"] == "frames/s"
     assert "spatial, cpu, 12 frames of 32x32, rank 2: encode, peak memory" in found
     assert (tmp_path / "speed.tsv").read_text().count("\n") == len(found) + 1
     assert "| spatial, cpu, 12 frames of 32x32 |" in (tmp_path / "speed.md").read_text()
