@@ -19,12 +19,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor, nn
 
 from lrmcodec.cardiac.cavity import CHANGE_GAIN, SIDE
+from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.train.checkpoint import load_state, save_state
 from lrmcodec.train.data import lung_files, read_gray, resize_area
+from lrmcodec.train.pool import cached, simulator_digest
 
 Frames = NDArray[np.uint8]
 
@@ -72,23 +74,21 @@ def _block(before: int, after: int) -> nn.Sequential:
 
 def heart_clips(count: int, cache: Path) -> tuple[Tensor, Tensor]:
     """Frames (n, 5, 80, 80) and shares of the classes (n, 5, 3, 80, 80), uint8; made once and kept in `cache`."""
-    path = cache / f"hearts_{count}_{FINE}.npz"
-    if not path.exists():
-        made = [_heart(FIRST_SEED + index) for index in range(count)]
-        np.savez_compressed(path, frames=np.stack([frames for frames, _ in made]),
-                            shares=np.stack([shares for _, shares in made]))
-    with np.load(path) as kept:
-        return torch.from_numpy(kept["frames"]), torch.from_numpy(kept["shares"])
+    key = {"what": "hearts and masks", "clips": count, "first seed": FIRST_SEED, "views": VIEWS, "frames": FRAMES,
+           "fps": FPS, "side": FINE, "classes": CLASSES, "simulator": simulator_digest()}
+    made = torch.from_numpy(np.asarray(cached(cache, key, lambda: [_heart(FIRST_SEED + i) for i in range(count)])))
+    return made[:, :, 0], made[:, :, 1:]
 
 
-def _heart(seed: int) -> tuple[Frames, Frames]:
+def _heart(seed: int) -> Frames:
+    """A frame and the shares of the classes in it, (5, 1 + 3, 80, 80)."""
     from lrmcodec.simulate import simulate
 
     made = simulate("echonet_like", seed, view=VIEWS[seed * 7 % len(VIEWS)], frame_count=FRAMES, fps=FPS, masks=True)
     assert made.masks is not None
     classes = np.stack([np.isin(made.masks, labels) * np.uint8(255) for labels in CLASSES], axis=1)
-    shares = resize_area(classes.reshape(-1, *classes.shape[2:]), (FINE, FINE))
-    return resize_area(made.clip.frames, (FINE, FINE)), shares.reshape(FRAMES, len(CLASSES), FINE, FINE)
+    layers = np.concatenate([made.clip.frames[:, None], classes], axis=1)
+    return resize_area(layers.reshape(-1, *layers.shape[2:]), (FINE, FINE)).reshape(FRAMES, -1, FINE, FINE)
 
 
 def lung_clips(folder: Path) -> Tensor:
@@ -238,7 +238,7 @@ def export(network: CavityNet, path: Path) -> None:
     tensors["out.weight"] = _half(network.out.weight[:1, :, 0, 0].T)
     assert network.out.bias is not None
     tensors["out.bias"] = _half(network.out.bias[:1])
-    save_file(tensors, path)
+    write_atomic(path, save(tensors), force=True)
 
 
 def _half(tensor: Tensor) -> NDArray[np.float16]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lrmcodec.formats.atomic import atomic_path
+
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
-    """Write `state` beside `path`, flush it, and rename it into place."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        torch.save(dict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write `state`, over an older one; an OutputError where that fails, which leaves the older one."""
+    with atomic_path(path, force=True) as temporary:
+        torch.save(dict(state), temporary)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lrmcodec.formats.echonet import EchoNetDynamic, read_table
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.simulate import simulate
-from lrmcodec.train.pool import Pool, cached, make_pool
+from lrmcodec.train.pool import Pool, cached, make_pool, simulator_digest
 from lrmcodec.train.recipe import Data
 
 Frames = NDArray[np.uint8]
@@ -124,7 +124,7 @@ def training_pool(data: Data, cache: Path | None = None, device: str = "cpu") ->
     sources: dict[str, Sequence[Frames]] = {}
     if data.simulated:
         key = {"preset": data.preset, "clips": data.simulated, "frames": count, "size": data.size, "fps": data.fps,
-               "device": device}
+               "device": device, "simulator": simulator_digest()}
         sources["simulated"] = cached(cache, key, lambda: simulated_clips(
             data.preset, 0, data.simulated, count, size, data.fps, device))
     if data.echonet:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lrmcodec import simulate
 from lrmcodec.formats.atomic import atomic_path
 
 Frames = NDArray[np.uint8]
@@ -58,6 +59,18 @@ def make_pool(sources: dict[str, Sequence[Frames]]) -> Pool:
     frames = torch.from_numpy(np.stack([clip for clips in kept.values() for clip in clips]))
     groups = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor([len(clips) for clips in kept.values()]))
     return Pool(frames, groups, list(kept))
+
+
+def simulator_digest() -> str:
+    """First 16 hexadecimal digits of the SHA-256 of all that decides a simulated clip beside its arguments.
+
+    That is the simulator's own code and the versions of the libraries that draw its numbers.
+    """
+    sha = hashlib.sha256(f"numpy {np.__version__}, torch {torch.__version__}".encode())
+    folder = Path(simulate.__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        sha.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return sha.hexdigest()[:16]
 
 
 def cached(folder: Path | None, key: dict[str, Any], make: Callable[[], Sequence[Frames]]) -> Sequence[Frames]:

@@ -105,6 +105,20 @@ def test_variation_keeps_masks_on_their_pictures() -> None:
         assert varied[index][inside[index]].mean() < varied[index][outside[index]].mean()
 
 
+def test_hearts_are_made_once_with_their_masks(tmp_path: Path) -> None:
+    frames, shares = cavity_net.heart_clips(1, tmp_path / "cache")
+    side = cavity_net.FINE
+    assert (frames.shape, shares.shape) == ((1, 5, side, side), (1, 5, 3, side, side))
+    assert 0.01 < float(shares[0, :, 0].float().mean() / 255) < 0.5
+    assert float(frames.float()[shares[:, :, 0] > 200].mean()) < float(frames.float().mean())
+    kept = [path.name for path in (tmp_path / "cache").iterdir()]
+    assert len(kept) == 1
+    assert kept[0].endswith(".npy")
+    again = cavity_net.heart_clips(1, tmp_path / "cache")
+    assert torch.equal(again[0], frames)
+    assert torch.equal(again[1], shares)
+
+
 def test_what_ships_is_what_is_read() -> None:
     weights = cavity._weights()
     assert sum(tensor.size for tensor in weights.values()) == 56_973

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from lrmcodec import codec
+from lrmcodec import codec, simulate
 from lrmcodec.formats.clip import Clip, uniform_times
+from lrmcodec.formats.errors import OutputError
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import random_phantom
 from lrmcodec.train import data as data_module
@@ -21,7 +23,7 @@ from lrmcodec.train.checkpoint import append_log, load_state, save_state
 from lrmcodec.train.data import Frames
 from lrmcodec.train.grid_trainer import GridTrainer
 from lrmcodec.train.optimizer import RowAdam, schedule
-from lrmcodec.train.pool import Pool, cached, make_pool
+from lrmcodec.train.pool import Pool, cached, make_pool, simulator_digest
 from lrmcodec.train.recipe import Data, Network, Recipe, RecipeError, Training, load_recipe, shipped_recipes
 from lrmcodec.train.run import make_trainer, run, trained_pack
 from lrmcodec.train.start import load_start
@@ -265,11 +267,60 @@ def test_clips_are_made_once(tmp_path: Path) -> None:
     assert (len(made), int(other[0][0, 0, 0])) == (2, 2)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
+def test_a_cache_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                       error: type[BaseException]) -> None:
+    def cut(path: Path, clips: Any) -> None:
+        path.write_bytes(b"\x93NUMPY and no more")
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", cut)
+        with pytest.raises((error, OutputError)):
+            cached(tmp_path / "c", {"a": 1}, lambda: [np.zeros((2, 16, 16), np.uint8)])
+    assert list((tmp_path / "c").iterdir()) == []
+    assert np.shape(cached(tmp_path / "c", {"a": 1}, lambda: [np.zeros((2, 16, 16), np.uint8)])) == (1, 2, 16, 16)
+
+
+def test_another_simulator_makes_simulated_clips_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def make(*_: Any) -> list[Frames]:
+        made.append(1)
+        return [np.full((6, 32, 32), len(made), np.uint8)]
+
+    monkeypatch.setattr(data_module, "simulated_clips", make)
+    for _ in range(2):
+        data_module.training_pool(DATA, tmp_path)
+    monkeypatch.setattr(data_module, "simulator_digest", lambda: "another")
+    assert int(data_module.training_pool(DATA, tmp_path).frames.max()) == 2
+    assert len(made) == 2
+
+
+def test_the_simulators_digest_covers_its_code_and_the_libraries(tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(Path(simulate.__file__).parent, tmp_path / "simulate")
+    digests = [simulator_digest()]
+    monkeypatch.setattr(simulate, "__file__", str(tmp_path / "simulate" / "__init__.py"))
+    digests.append(simulator_digest())
+    for name in ("scan.py", "heart/motion.py"):
+        with (tmp_path / "simulate" / name).open("a") as file:
+            file.write("\n")
+        digests.append(simulator_digest())
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    digests.append(simulator_digest())
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
+
+
 def test_checkpoints_are_written_whole(tmp_path: Path) -> None:
     save_state({"step_count": 1}, tmp_path / "state.pt")
     with pytest.raises(AttributeError):
         save_state({"step_count": lambda: None}, tmp_path / "state.pt")
     assert load_state(tmp_path / "state.pt") == {"step_count": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+    with pytest.raises(OutputError, match="no folder"):
+        save_state({"step_count": 1}, tmp_path / "none" / "state.pt")
 
 
 def test_log_has_one_header(tmp_path: Path) -> None:
