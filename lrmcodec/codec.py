@@ -33,7 +33,7 @@ from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.pack import Pack
 from lrmcodec.rate import read_target
 from lrmcodec.reader import LrmFile, open
-from lrmcodec.segment import SegmentCoder
+from lrmcodec.segment import SegmentCoder, part_progress
 
 __all__ = ["Encoded", "LrmFile", "Report", "decode", "encode", "open"]
 
@@ -131,7 +131,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     for index, (start, stop) in enumerate(shell.segment_bounds):
         frames = np.ascontiguousarray(clip.frames[start:stop])
         segment, seconds = coder.code(frames, clip.times_s[start:stop], target.of_part(lengths, index, used),
-                                      _part_progress(progress, index, count))
+                                      part_progress(progress or _silent, index / count, (index + 1) / count))
         segments.append(segment)
         used += segment_bytes(segment)
         fit_seconds += seconds
@@ -165,13 +165,8 @@ def _segment_count(clip: Clip) -> int:
     return int(-(-count // longest))
 
 
-def _part_progress(progress: Progress | None, index: int, count: int) -> Progress:
-    """Progress of part `index` of `count`, told as that of the whole."""
-    def tell(fraction: float, label: str) -> None:
-        if progress is not None:
-            progress((index + fraction) / count, label)
-
-    return tell
+def _silent(fraction: float, label: str) -> None:
+    """Progress that nobody watches."""
 
 
 def _report(file: LrmFile, clip: Clip, pack: str, fit_seconds: float, began: float) -> Report:

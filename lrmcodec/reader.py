@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lrmcodec.decoders.base import Decoder, RestoredSegment
 from lrmcodec.decoders.registry import check_known, make_decoder, pack_of_file
-from lrmcodec.formats.clip import Clip
+from lrmcodec.formats.clip import MIN_GAP_S, Clip
 from lrmcodec.formats.container import check_size, inspect_file
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
 from lrmcodec.formats.optional import dicom_module
@@ -159,8 +159,9 @@ class LrmFile:
         """
         if times_s is not None:
             wanted = self._check_times(times_s)
-            if (np.diff(wanted) <= 0).any():
-                raise TargetError("times must increase.", "Sort --times and drop repeated ones.")
+            if (np.diff(wanted) < MIN_GAP_S).any():
+                raise TargetError("times must increase by a microsecond at least.",
+                                  "Sort --times and drop repeated ones.")
         elif fps is not None:
             wanted = times_at_rate(self.duration_s, fps)
         else:

@@ -61,7 +61,7 @@ class SegmentCoder:
         """
         limit = self.max_rank(frames.shape)
         began = time.perf_counter()
-        fitted = self.decoder.fit(frames, limit, self.seed, lambda done, label: progress(FIT_SHARE * done, label))
+        fitted = self.decoder.fit(frames, limit, self.seed, part_progress(progress, 0, FIT_SHARE))
         fit_seconds = time.perf_counter() - began
         cavity = find_cavity(frames, times_s) if self.phase else None
         coded = self._best(fitted, target, cavity is not None, progress).coded
@@ -71,17 +71,17 @@ class SegmentCoder:
         """Best trial for the target, by the decoder or by its alternative at the same rank."""
         alternative = self.decoder.alternative
         if alternative is None:
-            return _search(self.decoder, fitted, target, self.rank, has_phase, progress)
-        early, late = _part(progress, 0, ALTERNATIVE_FROM), _part(progress, ALTERNATIVE_FROM, 1)
+            return _search(_Trials(self.decoder, fitted, has_phase, progress), target, self.rank)
+        first = _Trials(self.decoder, fitted, has_phase, part_progress(progress, 0, ALTERNATIVE_FROM))
+        other = _Trials(alternative, fitted, has_phase, part_progress(progress, ALTERNATIVE_FROM, 1))
         try:
-            first = _search(self.decoder, fitted, target, self.rank, has_phase, early)
+            found = _search(first, target, self.rank)
         except TargetError:
-            return _search(alternative, fitted, target, self.rank, has_phase, late)
+            return _search(other, target, self.rank)
         try:
-            other = _search(alternative, fitted, target, first.setting.rank, has_phase, late)
+            return max(found, _search(other, target, found.setting.rank), key=lambda trial: trial.worth(target))
         except TargetError:
-            return first
-        return max(first, other, key=lambda trial: trial.worth(target))
+            return found
 
     def max_rank(self, shape: tuple[int, ...]) -> int:
         """Rank to fit frames of `shape` (T, H, W) at; a TargetError where the one asked for is impossible."""
@@ -95,35 +95,35 @@ class SegmentCoder:
         return self.rank
 
 
-def _search(decoder: Decoder, fitted: FittedSegment, target: Target, rank: int | None, has_phase: bool,
-            progress: Progress) -> Trial:
-    useful = fitted.extra.get("useful_rank", fitted.coeffs.shape[1]) if rank is None else rank
-    trials = _Trials(decoder, fitted, has_phase, progress)
-    return Search(trials, min(useful, max(RANKS)), decoder.min_q).best(target, rank)
-
-
-def _part(progress: Progress, start: float, stop: float) -> Progress:
-    return lambda fraction, label: progress(start + (stop - start) * fraction, label)
-
-
 class _Trials:
     """Codes a fitted segment with one setting after another, for `rate.Search`."""
 
     def __init__(self, decoder: Decoder, fitted: FittedSegment, has_phase: bool, progress: Progress) -> None:
-        self._decoder, self._fitted, self._has_phase, self._progress = decoder, fitted, has_phase, progress
+        self.decoder, self.fitted = decoder, fitted
+        self._has_phase, self._progress = has_phase, progress
         self._count = 0
 
     def __call__(self, setting: Setting) -> Trial:
         self._count += 1
         done = min(self._count / USUAL_TRIES, 0.97)
         self._progress(FIT_SHARE + (1 - FIT_SHARE) * done, f"coding at rank {setting.rank}")
-        components = dict(self._decoder.code(self._fitted, setting.rank, setting.q, final=setting.final))
+        components = dict(self.decoder.code(self.fitted, setting.rank, setting.q, final=setting.final))
         if self._has_phase and setting.rank:
             components[Component.VENTRICLE] = bytes(payload_bytes(setting.rank))  # its room; `_with_phase` fills it
         return Trial(setting, components, self._measured(setting, components))
 
     def _measured(self, setting: Setting, components: Components) -> Callable[[], float]:
-        return lambda: _mean_psnr_db(self._decoder, self._fitted.frames, setting, components)
+        return lambda: _mean_psnr_db(self.decoder, self.fitted.frames, setting, components)
+
+
+def _search(trials: _Trials, target: Target, rank: int | None) -> Trial:
+    useful = trials.fitted.extra.get("useful_rank", trials.fitted.coeffs.shape[1]) if rank is None else rank
+    return Search(trials, min(useful, max(RANKS)), trials.decoder.min_q).best(target, rank)
+
+
+def part_progress(progress: Progress, start: float, stop: float) -> Progress:
+    """Progress of a part, told as that of the whole, of which it is the share from `start` to `stop`."""
+    return lambda fraction, label: progress(start + (stop - start) * fraction, label)
 
 
 def _mean_psnr_db(decoder: Decoder, frames: Frames, setting: Setting, components: Components) -> float:
