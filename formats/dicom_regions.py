@@ -25,7 +25,8 @@ class Regions:
     Attributes
     ----------
     found : tuple of Box
-        In pixels of the stored picture, clipped to it; empty where the header names none.
+        In pixels of the stored picture; empty where the header names none, or one that reaches beyond the picture: it
+        was made for a picture of another size.
     height, width : int
         Size of the stored picture.
     burned_in : bool or None
@@ -42,7 +43,10 @@ class Regions:
         """Take them from a header; regions with missing or senseless values are left out."""
         height, width = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
         said = str(header.get("BurnedInAnnotation") or "").upper()
-        return cls(tuple(_boxes(header, height, width)), height, width, {"YES": True, "NO": False}.get(said))
+        found = tuple(_boxes(header))
+        if any(bottom > height or right > width for _, _, bottom, right in found):
+            found = ()
+        return cls(found, height, width, {"YES": True, "NO": False}.get(said))
 
     @classmethod
     def read(cls, path: str | Path) -> Regions:
@@ -70,12 +74,11 @@ class Regions:
                 for top, left, bottom, right in self.found]
 
 
-def _boxes(header: Dataset, height: int, width: int) -> Iterator[Box]:
+def _boxes(header: Dataset) -> Iterator[Box]:
     for region in header.get("SequenceOfUltrasoundRegions") or []:
         edges = [region.get(keyword) for keyword in EDGES]
         if not all(isinstance(edge, int) for edge in edges):
             continue
         top, left, bottom, right = edges
-        box = max(top, 0), max(left, 0), min(bottom + 1, height), min(right + 1, width)
-        if box[0] < box[2] and box[1] < box[3]:
-            yield box
+        if 0 <= top <= bottom and 0 <= left <= right:
+            yield top, left, bottom + 1, right + 1

@@ -29,9 +29,16 @@ def test_burned_in(said: str, burned_in: bool | None) -> None:
 
 
 def test_senseless_regions_are_left_out() -> None:
-    regions = [Dataset(), region(64, 80, RegionLocationMaxX1=2), region(64, 80, RegionLocationMinY0=900),
-               region(64, 80, RegionLocationMaxX1=900), region(64, 80, RegionLocationMinX0=[1, 2])]
+    regions = [Dataset(), region(64, 80, RegionLocationMaxX1=2), region(64, 80, RegionLocationMinX0=[1, 2]),
+               region(64, 80, RegionLocationMaxX1=79)]
     assert Regions.of(header(1, 64, 80, SequenceOfUltrasoundRegions=regions)).found == ((6, 8, 58, 80),)
+
+
+@pytest.mark.parametrize("beyond", [{"RegionLocationMaxX1": 80}, {"RegionLocationMaxY1": 400}])
+def test_regions_of_a_picture_of_another_size_are_not_trusted(beyond: dict[str, int]) -> None:
+    """Pictures are made smaller, and their headers forgotten."""
+    regions = [region(64, 80), region(64, 80, **beyond)]
+    assert Regions.of(header(1, 64, 80, SequenceOfUltrasoundRegions=regions)).found == ()
 
 
 def test_a_header_without_regions_or_size() -> None:
