@@ -70,9 +70,14 @@ class PictureModel:
 
     def restored(self, logits: Ints) -> Array:
         """What coefficients with these logits (n, outputs) are restored to, (n, 3); see `wavelet_values.cheapest`."""
-        table = self.offsets[:, (logits[:, 0] + LOGIT_LIMIT) // BIN_WIDTH].T.copy()
+        table = self.offsets[:, bin_of(logits)].T.copy()
         table[:, 0] *= 1 - self.chances_of(logits[:, -1]) / HALF
         return table
+
+
+def bin_of(logits: Ints) -> Ints:
+    """Column (n,) of the table of offsets for logits (n, outputs)."""
+    return (logits[:, 0] + LOGIT_LIMIT) // BIN_WIDTH
 
 
 class _Pen(Protocol):
@@ -90,7 +95,7 @@ class Writer:
 
     def __init__(self, coder: BinaryEncoder, picture: Array, model: PictureModel, weight: float) -> None:
         self._coder, self._model, self._weight = coder, model, weight
-        self._top, self._levels = analyze(picture)
+        self._top, self.levels = analyze(picture)
 
     def top(self) -> int:
         """See `_Pen`."""
@@ -98,7 +103,7 @@ class Writer:
 
     def step(self, level: int, band: int, at: tuple[slice, slice], logits: Ints) -> Ints:
         """See `_Pen`."""
-        wanted = self._levels[level][band][at].reshape(-1)
+        wanted = self.levels[level][band][at].reshape(-1)
         chances = self._model.chances_of(logits)
         return code_values(self._coder, cheapest(wanted, chances, self._model.restored(logits), self._weight), chances)
 

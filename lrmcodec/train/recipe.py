@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from lrmcodec.formats.errors import LrmError
 
-STRUCTURES = ("low-rank", "video", "framewise", "autoencoder")
+STRUCTURES = ("low-rank", "video", "framewise", "autoencoder", "wavelet")
 METHODS = ("auto-decoder", "meta")
 PRECISIONS = ("float32", "tf32", "bf16")
 FOLDER = Path(__file__).resolve().parent / "recipes"
@@ -54,7 +54,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Network:
-    """Hyper-parameters of the network, see `decoders.grid_network.GridShape`; the autoencoder uses its own."""
+    """Hyper-parameters of the network, see `decoders.grid_network.GridShape`; the autoencoder uses its own.
+
+    For wavelets, `channels` are the features and `width` the hidden units of the entropy model.
+    """
 
     width: int = 64
     depth: int = 5

@@ -31,6 +31,7 @@ from lrmcodec.train.grid_trainer import GridTrainer, grid_shape
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe, RecipeError
 from lrmcodec.train.start import load_start
+from lrmcodec.train.wavelet_run import WaveletRun
 
 STATE, LOG, PACK = "state.pt", "log.csv", "pack"
 CHECKPOINT_S = 60.0
@@ -75,6 +76,8 @@ def run(recipe: Recipe, out: Path, *, device: str = "cpu", resume: bool = False,
         When there is a checkpoint and `resume` is false, none and it is true, or one of another recipe.
     """
     _check_folder(out, resume)
+    if recipe.structure == "wavelet":
+        return _run_wavelet(recipe, out, device, resume, minutes, cache, progress)
     if recipe.training.precision == "tf32":
         torch.set_float32_matmul_precision("high")
     progress(0.0, "making the clips")
@@ -90,6 +93,20 @@ def run(recipe: Recipe, out: Path, *, device: str = "cpu", resume: bool = False,
         return Outcome(trainer.step_count, False, None, log.get("train_psnr_db", math.nan))
     write_pack(out / PACK, make_card(trainer, log), make_tensors(trainer))
     return Outcome(trainer.step_count, True, out / PACK, log.get("train_psnr_db", math.nan))
+
+
+def _run_wavelet(recipe: Recipe, out: Path, device: str, resume: bool, minutes: float | None, cache: Path | None,
+                 progress: Progress) -> Outcome:
+    """`run` for the entropy model of wavelet pictures, which learns from pages instead of frames."""
+    training = WaveletRun(recipe, out, cache or out / "clips", device, progress)
+    if resume:
+        training.resume(out / STATE)
+    elif recipe.training.start:
+        training.start(recipe.training.start)
+    if not training.loop(out / STATE, out / LOG, minutes):
+        return Outcome(training.trainer.step_count, False, None, math.nan)
+    training.write(out / PACK, _last_row(out / LOG))
+    return Outcome(training.trainer.step_count, True, out / PACK, math.nan)
 
 
 def make_trainer(recipe: Recipe, pool: Pool, device: str = "cpu") -> Trainer:
