@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 JPEG_START = b"\xff\xd8\xff"
+JPEG_END = b"\xff\xd9"
 J2K_START = b"\xff\x4f\xff\x51"
 JP2_START = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 
@@ -122,7 +123,7 @@ def _read_j2k(data: bytes) -> Codestream | None:
     samples, depth = struct.unpack_from(">HB", data, start + 40)
     steps = [data[start + 43 + 3 * i : start + 45 + 3 * i] for i in range(min(samples, 4))]
     stripped = data.rstrip(b"\0")
-    complete = stripped.endswith(b"\xff\xd9")
+    complete = stripped.endswith(JPEG_END)
     # An inverse component transform leaves RGB, whatever came in before (T.800 annex G).
     space = "RGB" if samples == 3 and _has_component_transform(data, start + 2) else ""
     kind = "other JPEG" if any(step != b"\1\1" for step in steps) else "JPEG 2000"

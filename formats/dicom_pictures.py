@@ -102,11 +102,13 @@ def _compressed(file: DicomFile, image: ImageModule, warn: Warn) -> Iterator[Pic
     is_rle = _is_rle(file, fragments)
     pictures = cut_pictures(file, fragments, is_rle, warn)
     data, index = next(pictures, None), 0
+    said: dict[int, str] = {}
     while data is not None:
         following = next(pictures, None)
         cut = fragments.cut and following is None
+        messages: list[str] = []
         try:
-            yield _decoded(data, image, is_rle, cut, warn)
+            yield _decoded(data, image, is_rle, cut, warn, messages)
         except _CutError:
             warn(f"frame {index} is cut off and was left out")
         except NoDecoderError as error:
@@ -116,9 +118,14 @@ def _compressed(file: DicomFile, image: ImageModule, warn: Warn) -> Iterator[Pic
             if not cut or index == 0:
                 number = f"frame {index}" + (f" of {image.frames}" if image.frames else "")
                 raise ClipError(f"{file.name}: {number} ({_kind(file, data)}) cannot be decoded "
-                                f"({without_quotes(str(error)) or type(error).__name__}).", ANOTHER_COPY) from error
+                                f"({_cause(error)}).", ANOTHER_COPY) from error
             warn(f"frame {index} is cut off and was left out")
+        if messages:
+            said[index] = messages[0]
         data, index = following, index + 1
+    if said:
+        first = min(said)
+        warn(f"the decoder reports damage in {len(said)} of {index} frames, in frame {first}: {said[first]}")
     if index == 0:
         raise ClipError(f"{file.name} holds no compressed picture.", ANOTHER_COPY)
 
@@ -133,14 +140,22 @@ def _is_rle(file: DicomFile, fragments: Fragments) -> bool:
     return not file.syntax.is_encapsulated and starts_rle(head_of(file, fragments))
 
 
+def _cause(error: Exception) -> str:
+    """What a decoder says; pydicom puts it into the second line of its own error."""
+    lines = str(error).splitlines() or [""]
+    text = lines[1].strip() if len(lines) > 1 and lines[0].endswith(":") else lines[0]
+    return without_quotes(text) or type(error).__name__
+
+
 def _kind(file: DicomFile, data: bytes) -> str:
     """What a picture is, for messages."""
     stream = read_codestream(data)
-    kind = stream.kind if stream is not None else ""
-    return kind if kind and kind != "other JPEG" else str(file.syntax.name)
+    if stream is None or stream.kind == "other JPEG":
+        return str(file.syntax.name)
+    return stream.kind if stream.bits == 8 else f"{stream.kind} ({stream.bits} bits)"
 
 
-def _decoded(data: bytes, image: ImageModule, is_rle: bool, cut: bool, warn: Warn) -> Picture:
+def _decoded(data: bytes, image: ImageModule, is_rle: bool, cut: bool, warn: Warn, messages: list[str]) -> Picture:
     if is_rle:
         return _stored(decode_rle(data, image), image, warn)
     stream = read_codestream(data)
@@ -152,7 +167,7 @@ def _decoded(data: bytes, image: ImageModule, is_rle: bool, cut: bool, warn: War
         warn("a compressed picture has no end marker: part of it may be missing")
     if not 0 < stream.height * stream.width <= MAX_PIXELS:
         raise ValueError(f"a picture of {stream.height} x {stream.width} pixels cannot be")
-    values = decode_codestream(data, stream)
+    values = decode_codestream(data, stream, messages)
     _compare(stream, image, warn)
     if values.ndim == 3:
         return Picture(values, stream.bits, stream.space, stream.kind == "JPEG")

@@ -285,3 +285,32 @@ def test_deflated(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clip.frames, CLIP)
     assert clip.metadata["transfer_syntax"] == "Deflated Explicit VR Little Endian"
     assert clip.warnings == ()
+
+
+def test_damage_inside_a_jpeg_is_reported(tmp_path: Path) -> None:
+    """libjpeg gets over it and shows nonsense from there on."""
+    frames = compressed(JPEG_BASELINE)
+    middle = len(frames[3]) * 2 // 3
+    frames[3] = frames[3][:middle] + frames[3][middle + 20 :]
+    path = make_compressed(tmp_path / "a.dcm", CLIP.shape, JPEG_BASELINE, frames, FrameTime="20")
+    clip = read_clip(path)
+    np.testing.assert_allclose(clip.frames[[0, 1, 2, 4, 5]], CLIP[[0, 1, 2, 4, 5]], atol=4)
+    assert len(clip.warnings) == 1
+    assert "reports damage in 1 of 6 frames, in frame 3: Corrupt JPEG data" in clip.warnings[0]
+
+
+def test_missing_end_markers(tmp_path: Path) -> None:
+    for syntax in ALL[:2]:
+        frames = [frame[:-2] for frame in compressed(syntax)]
+        path = make_compressed(tmp_path / "a.dcm", CLIP.shape, syntax, frames, FrameTime="20")
+        assert "a compressed picture has no end marker: part of it may be missing" in check(path)
+
+
+def test_jpeg_of_twelve_bits_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    data = compressed(JPEG_BASELINE)[0]
+    frame = data.index(b"\xff\xc0")
+    deep = data[:frame] + b"\xff\xc1" + data[frame + 2 : frame + 4] + b"\x0c" + data[frame + 5 :]
+    path = make_compressed(tmp_path / "a.dcm", (1, 32, 48), JPEG_EXTENDED, [deep], bits=16, BitsStored=12, HighBit=11)
+    with pytest.raises(ClipError, match=r"compressed as JPEG \(12 bits\), which cannot be decoded here") as caught:
+        read_clip(path)
+    assert "pylibjpeg-libjpeg" in caught.value.hint
