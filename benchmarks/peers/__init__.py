@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lrmcodec.benchmarks.peers import envelope, floor, lossless, stills
+from lrmcodec.benchmarks.peers import envelope, floor, jpeg, lossless
 from lrmcodec.benchmarks.peers.coder import Job
 from lrmcodec.benchmarks.peers.mean_picture import mean_picture
 from lrmcodec.formats.clip import Clip
@@ -17,8 +17,8 @@ PEERS: dict[str, Callable[[Clip], list[Job]]] = {
     "x265": envelope.x265,
     "x264": envelope.x264,
     "vp9": envelope.vp9,
-    "jpeg2000": stills.jpeg2000,
-    "jpeg": stills.jpeg,
+    "jpeg2000": jpeg.jpeg2000,
+    "jpeg": jpeg.jpeg,
     "ffv1": lossless.ffv1,
     "x265-lossless": lossless.x265,
     "lowrank-av1": floor.low_rank_av1,

@@ -25,6 +25,7 @@ POINTS = ((64, 1), (64, 3), (64, 6), (32, 6), (16, 6), (32, 13), (16, 13), (8, 1
           (8, 27), (4, 27), (8, 40), (4, 40), (2, 40), (8, 48), (4, 48), (4, 56))
 """(rank, crf)"""
 
+MAX_HEIGHT = 8704  # of a picture that SVT-AV1 takes
 OVERHEAD_BYTES = 40
 BANDS = (0, 4, 8, 16, 32, 64, 128)  # one Laplace scale an octave of frequency
 BITS_PER_SCALE = 4
@@ -38,10 +39,10 @@ Array = NDArray[np.float32]
 
 
 def low_rank_av1(clip: Clip) -> list[Job]:
-    """Jobs of all points whose rank the clip has; the decomposition is shared among them."""
+    """Jobs of all points whose rank the clip has and whose picture can be coded; the decomposition is shared."""
     decompose = cache(partial(_decompose, clip.frames))
     return [Job(Setting("crf", crf, rank), partial(_code, clip.frames, decompose, rank, crf))
-            for rank, crf in POINTS if rank < len(clip.frames)]
+            for rank, crf in POINTS if rank < len(clip.frames) and (rank + 1) * clip.frames.shape[1] <= MAX_HEIGHT]
 
 
 def _decompose(frames: Frames) -> tuple[Array, Array, Array]:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lrmcodec import metrics
-from lrmcodec.benchmarks.peers import KNOWN, envelope, floor, lossless, stills
+from lrmcodec.benchmarks.peers import KNOWN, envelope, floor, jpeg, lossless
 from lrmcodec.benchmarks.peers.coder import EncoderMissingError, VideoCoder, code_video, without_sei
 from lrmcodec.benchmarks.peers.envelope import AV1, SMALL, VP9, X264, X265, blend, code_point
 from lrmcodec.benchmarks.setting import Setting
@@ -101,9 +101,9 @@ def test_a_missing_encoder_says_so(clip: Clip) -> None:
 
 
 def test_missing_jpeg_2000_says_so(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stills.features, "check", lambda name: False)
+    monkeypatch.setattr(jpeg.features, "check", lambda name: False)
     with pytest.raises(EncoderMissingError, match="JPEG 2000"):
-        stills.jpeg2000(clip)[0].run()
+        jpeg.jpeg2000(clip)[0].run()
 
 
 @pytest.mark.parametrize("peer", [lossless.ffv1, lossless.x265])
@@ -121,13 +121,13 @@ def test_a_loss_where_none_is_allowed_is_an_error(clip: Clip) -> None:
 
 
 def test_jpeg_2000_meets_its_ratio_and_can_be_lossless(clip: Clip) -> None:
-    jobs = {job.setting.words: job for job in stills.jpeg2000(clip)}
+    jobs = {job.setting.words: job for job in jpeg.jpeg2000(clip)}
     assert np.array_equal(jobs["lossless"].run().frames, clip.frames)
     assert jobs["ratio 8"].run().size_bytes == pytest.approx(clip.frames.size / 8, rel=0.1)
 
 
 def test_jpeg_counts_whole_files(clip: Clip) -> None:
-    jobs = {job.setting.words: job for job in stills.jpeg(clip)}
+    jobs = {job.setting.words: job for job in jpeg.jpeg(clip)}
     coarse, fine = jobs["quality 10"].run(), jobs["quality 90"].run()
     assert 125 * len(clip.frames) < coarse.size_bytes < fine.size_bytes
     assert metrics.psnr_db(clip.frames, fine.frames) > 35
@@ -145,6 +145,13 @@ def test_the_floor_of_a_low_rank_clip_is_nearly_exact() -> None:
     coded = jobs["rank 4 crf 27"].run()
     assert metrics.psnr_db(clip.frames, coded.frames) > 33
     assert floor.OVERHEAD_BYTES < coded.size_bytes < clip.frames.size / 20
+
+
+def test_pictures_too_tall_for_the_encoder_are_left_out() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (70, 160, 16)).astype(np.uint8)
+    jobs = floor.low_rank_av1(Clip.from_fps(frames, 25.0))
+    assert {job.setting.asked_rank for job in jobs} == {2, 4, 8, 16, 32}
+    assert jobs[0].run().frames.shape == frames.shape
 
 
 def test_laplace_bits_of_silence_and_of_noise() -> None:
