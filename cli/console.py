@@ -5,7 +5,9 @@ Rich is imported only when something is drawn, so that --json, --help and errors
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +30,22 @@ Rows = Sequence[tuple[str, ...]]
 def printable(text: object) -> str:
     """Text that any terminal takes; bytes of file names that are no text become question marks."""
     return str(text).encode("utf-8", "replace").decode()
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for the numbers that JSON lacks: NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def take_any_text(*streams: TextIO) -> None:
+    """Let consoles show question marks for what they lack, instead of failing."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 @dataclass
@@ -63,7 +81,7 @@ class Console:
 
     def data(self, values: Mapping[str, Any]) -> None:
         """Print one JSON object on stdout, with the warnings given so far where `values` has none."""
-        click.echo(json.dumps({"warnings": self.warnings, **values}, indent=2, allow_nan=False))
+        click.echo(json.dumps(_finite({"warnings": self.warnings, **values}), indent=2, allow_nan=False))
 
     def facts(self, rows: Rows, *, err: bool = False) -> None:
         """Print pairs of a name and a value in two columns."""

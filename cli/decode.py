@@ -11,7 +11,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import STREAM, open_lrm, refuse_same, shape, tell_warnings
+from lrmcodec.cli.files import STREAM, beside, open_lrm, refuse_same, shape, tell_warnings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ def _check_output(source: str, output: str | None, force: bool) -> str:
     if output == STREAM:
         raise click.UsageError("a clip cannot be written to stdout; give the name of a file.")
     if output is None:
-        output = str(Path(source).with_suffix(".mp4"))
+        output = beside(source, ".mp4")
     check_output_kind(output)
     refuse_same(output, source)
     check_writable(output, force)

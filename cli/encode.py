@@ -10,7 +10,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, Rows, pass_console
-from lrmcodec.cli.files import STREAM, amount, read_input, read_study, refuse_same, shape, source_bytes
+from lrmcodec.cli.files import STREAM, amount, beside, read_input, read_study, refuse_same, shape, source_bytes
 from lrmcodec.cli.mask import DERIVATION, mask_clip, warn_of_text
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _check_output(source: str, output: str | None, force: bool, as_json: bool) -
             raise click.UsageError("-o - writes the file to stdout, which must be free of --json and no terminal.")
         return STREAM
     if output is None:
-        output = str(Path(source).with_name(f"{Path(source).stem or 'clip'}{SUFFIX}"))
+        output = beside(source, SUFFIX)
     if Path(output).suffix.lower() != SUFFIX:
         raise OutputError(f"{output} does not end in {SUFFIX}.", "A .lrm file becomes a video with 'lrmcodec decode'.")
     refuse_same(output, source)

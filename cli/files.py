@@ -89,6 +89,28 @@ def open_lrm(path: str, *, pack: str | None = None, device: str = "auto") -> Lrm
     return codec.open(sys.stdin.buffer.read() if path == STREAM else path, pack=pack, device=device)
 
 
+def beside(source: str, ending: str) -> str:
+    """Name of an output that stands beside the input: its name with `ending` in the place of its suffix.
+
+    Only suffixes of clips are taken off: what follows the last dot of a UID, as archives call their files, stays.
+
+    Raises
+    ------
+    OutputError
+        When the input has no name, as the root of a disk.
+    """
+    from lrmcodec.formats.errors import OutputError
+    from lrmcodec.formats.kinds import CLIP_SUFFIXES
+
+    path = Path(source)
+    if source and path.name in ("", ".."):  # a folder named by where it lies
+        path = path.resolve()
+    if not path.name:
+        raise OutputError(f"{source!r} has no name to call the output by.", "Give -o OUT.")
+    name = path.stem if path.suffix.lower() in CLIP_SUFFIXES else path.name
+    return str(path.with_name(f"{name}{ending}"))
+
+
 def refuse_same(output: str, *sources: str | None) -> None:
     """Refuse to write over what is read, which --force would allow.
 

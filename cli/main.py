@@ -18,7 +18,7 @@ import click
 from lrmcodec import __version__
 from lrmcodec.cli.archive import archive
 from lrmcodec.cli.bench import bench
-from lrmcodec.cli.console import Console, printable
+from lrmcodec.cli.console import Console, printable, take_any_text
 from lrmcodec.cli.decode import decode
 from lrmcodec.cli.demo import demo
 from lrmcodec.cli.encode import encode
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads would spin while they wait
     console = Console()
+    take_any_text(sys.stdout, sys.stderr)
     try:
         with _interruptible(console):
             code = cli.main(arguments, prog_name="lrmcodec", standalone_mode=False, obj=console)

@@ -9,7 +9,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import STREAM, check_suffix, open_lrm, refuse_same, tell_warnings
+from lrmcodec.cli.files import STREAM, beside, check_suffix, open_lrm, refuse_same, tell_warnings
 
 
 @click.command()
@@ -63,7 +63,7 @@ def output_beside(source: str, output: str | None, suffixes: Sequence[str], endi
 
     if output is None and source == STREAM:
         raise click.UsageError("input from stdin needs a name for the output; give -o.")
-    target = output if output is not None else str(Path(source).with_suffix("")) + ending
+    target = output if output is not None else beside(source, ending)
     check_suffix(target, suffixes)
     refuse_same(target, source, *also_read)
     check_writable(target, force)

@@ -8,7 +8,7 @@ import click
 
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, pass_console
-from lrmcodec.cli.files import refuse_same
+from lrmcodec.cli.files import beside, refuse_same
 
 
 @click.command()
@@ -57,7 +57,7 @@ def _check_output(source: str, output: str | None, suffix: str, force: bool) -> 
     from lrmcodec.formats.atomic import check_writable
     from lrmcodec.formats.errors import OutputError
 
-    target = output or str(Path(source).with_suffix(suffix))
+    target = output or beside(source, suffix)
     if Path(target).suffix.lower() != suffix:
         raise OutputError(f"{target} does not end in {suffix}.", f"Choose a name that ends in {suffix}.")
     refuse_same(target, source)

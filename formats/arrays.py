@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -25,7 +26,8 @@ TIMES_HINT = "Store one increasing time in seconds for each frame, or pass --fps
 SLIM = 3
 """Sides of a frame that differ more than so many times look like axes in another order."""
 
-_HEADER_ERRORS = (ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RecursionError)
+_HEADER_ERRORS = (ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RecursionError,
+                  TokenError)
 """What numpy raises for headers that are no headers."""
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError, ValueError)

@@ -16,7 +16,7 @@ DEFAULT_FPS = 25.0
 """Nominal rate of a clip of one frame, which has no interval to measure."""
 
 
-MIN_RATE, MAX_RATE = 0.001, 50_000.0
+MIN_RATE, MAX_RATE = 0.0001, 50_000.0
 """Frames a second that a clip can have; what a file says beyond them is a mistake or an invention."""
 
 MAX_TIME_S = (1 << 40) / 1e6

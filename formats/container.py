@@ -7,6 +7,7 @@ its limit before it is used.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -395,11 +396,12 @@ def _read_entries(data: bytes, at: int, count: int, allowed: Collection[int]) ->
 def _pack_metadata(metadata: Mapping[str, Any]) -> bytes:
     try:
         raw = msgpack.packb(dict(metadata))
-        plain = _is_plain(msgpack.unpackb(raw, strict_map_key=False))
+        stored = msgpack.unpackb(raw, strict_map_key=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise ClipError(f"the metadata cannot be stored ({error}).", "Give plain values by string keys.") from error
-    if not plain:
-        raise ClipError("the metadata hold more than plain values by string keys.", "Give texts, numbers and lists.")
+    if not _is_plain(stored) or _has_odd_numbers(stored):
+        raise ClipError("the metadata hold more than plain values by string keys.",
+                        "Give texts, finite numbers and lists.")
     if len(raw) > MAX_METADATA_BYTES:
         raise ClipError(f"metadata take {len(raw)} bytes, at most {MAX_METADATA_BYTES} are kept.", "Shorten them.")
     return zstandard.ZstdCompressor(level=19).compress(raw)
@@ -441,3 +443,10 @@ def _is_plain(value: Any, depth: int = MAX_METADATA_DEPTH) -> bool:
     if isinstance(value, list):
         return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
     return value is None or isinstance(value, (str, bool, int, float))
+
+
+def _has_odd_numbers(value: Any) -> bool:
+    """Whether NaN or an infinity stands anywhere in plain values."""
+    if isinstance(value, (dict, list)):
+        return any(map(_has_odd_numbers, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and not math.isfinite(value)

@@ -45,6 +45,13 @@ _NOT_READ = tuple((re.compile(pattern, re.DOTALL), name) for pattern, name in (
     (rb"MZ|\x7fELF|#!", "a program"),
 ))
 
+CLIP_SUFFIXES = frozenset({
+    ".avi", ".mkv", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mpg", ".mpeg", ".m2v", ".ts", ".m2ts", ".mts", ".vob",
+    ".wmv", ".asf", ".flv", ".ogv", ".mxf", ".dv", ".ivf", ".nut", ".y4m", ".h264", ".264", ".hevc", ".h265", ".265",
+    ".mjpeg", ".mjpg", ".gif", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jp2", ".j2k",
+    ".pgm", ".npy", ".npz", ".dcm", ".dicom", ".ima", ".lrm"})
+"""Ends of names that say what a file is; other ends, as of a UID, are part of the name."""
+
 CONVERT = "Convert it first, for example with ffmpeg or a viewer, to .mkv or a folder of PNG pictures."
 
 

@@ -100,7 +100,7 @@ def load_pack(path: Path) -> Pack:
     except FileNotFoundError as error:
         raise PackError(f"{path} is not a decoder pack: it has no {CARD}.",
                         "'lrmcodec packs' lists the shipped ones.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PackError(f"{path / CARD} cannot be read ({error}).", "Install the pack again.") from error
     architecture = card.get("architecture") if isinstance(card, dict) else None
     if not isinstance(architecture, dict) or not isinstance(architecture.get("id"), int) or "name" not in card:

@@ -69,6 +69,10 @@ def times_from_stamps(
         return np.zeros(1), None
     rates = [rate for rate in rates if is_plausible(rate)]
     ticks = np.array([stamp if stamp is not None else -1 for stamp in stamps], np.int64)
+    if None not in stamps and (np.diff(ticks) >= 0).all():
+        rate = _rounded_grid(ticks - ticks[0], tick, rates)
+        if rate is not None:
+            return uniform_times(count, float(rate)), None
     if None in stamps or (np.diff(ticks) <= 0).any():
         if not rates:
             return uniform_times(count, DEFAULT_FPS), UNKNOWN_RATE
@@ -76,8 +80,12 @@ def times_from_stamps(
     ticks -= ticks[0]
     if not is_plausible((count - 1) / (int(ticks[-1]) * tick)):
         return uniform_times(count, DEFAULT_FPS), UNKNOWN_RATE
-    for rate in rates:
-        deviation = ticks - np.arange(count) * float(1 / (rate * tick))
-        if np.ptp(deviation) < 1:
-            return uniform_times(count, float(rate)), None
     return ticks.astype(np.float64) * float(tick), None
+
+
+def _rounded_grid(ticks: NDArray[np.int64], tick: Fraction, rates: Sequence[Fraction]) -> Fraction | None:
+    """Which of the rates gives these ticks by rounding."""
+    for rate in rates:
+        if np.ptp(ticks - np.arange(len(ticks)) * float(1 / (rate * tick))) < 1:
+            return rate
+    return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -23,7 +25,7 @@ PLAIN = ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr")
 MILLISECOND = Fraction(1, 1000)
 
 _DAMAGE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError,
-           AttributeError, OverflowError, Image.DecompressionBombError)
+           AttributeError, OverflowError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises for damaged files of these kinds."""
 
 

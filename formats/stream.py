@@ -174,10 +174,14 @@ def _longest(source: Source, collector: FrameCollector) -> int:
         longest = counts.index(max(counts))
         for i, (track, count) in enumerate(zip(tracks, counts, strict=True)):
             if i != longest:
-                context = track.codec_context
-                collector.warn(f"picture stream {i + 1} of {len(tracks)} was not read: {context.name}, "
-                               f"{context.height} x {context.width} pixels, {count} packets")
+                collector.warn(f"picture stream {i + 1} of {len(tracks)} was not read: {_words(track)}, "
+                               f"{count} packets")
     return longest
+
+
+def _words(track: Any) -> str:
+    context = track.codec_context
+    return f"{context.name}, {context.height} x {context.width} pixels" if context else "of unknown coding"
 
 
 def _packets(container: Any, tracks: Any, log: FfmpegLog | None) -> Iterator[Any]:
@@ -200,6 +204,8 @@ def _packets(container: Any, tracks: Any, log: FfmpegLog | None) -> Iterator[Any
 
 def _decode(container: Any, stream: Any, collector: FrameCollector, progress: Progress | None,
             log: FfmpegLog) -> Track:
+    if stream.codec_context is None:
+        raise ClipError(f"{collector.name} holds pictures in a coding that FFmpeg does not know.", CONVERT)
     # Unknown rates are None in PyAV 18 and other falsy objects in 19.
     rates = [Fraction(r) for r in (stream.average_rate, stream.guessed_rate) if r]
     track = Track(Fraction(stream.time_base or MICROSECOND), tuple(r for r in rates if not _is_mark(r, container)))

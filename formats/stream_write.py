@@ -18,6 +18,11 @@ from lrmcodec.formats.stamps import even_rate
 SIZE_NOTE = "lrmcodec picture {height}x{width}"
 """Comment in an mp4 whose picture was padded to an even size, as H.264 in 4:2:0 needs; the reader crops."""
 
+AVI_MAX_RATE, MKV_MAX_RATE = 1000, 20_000
+"""Frames a second from which on FFmpeg writes another rate into the file."""
+
+_FAST_HINT = "Choose .mp4 or .npz, or decode at a lower --fps."
+
 Clock = tuple[Fraction, Sequence[int]]
 """A tick in seconds and the frames' time stamps in ticks."""
 
@@ -28,12 +33,14 @@ def write_avi(path: Path, output: Output) -> None:
     Raises
     ------
     OutputError
-        When the times are irregular: AVI counts frames and stores no times.
+        When the times are irregular, since AVI counts frames and stores no times, or the rate is too high.
     """
     rate = even_rate(output.times_s)
     if rate is None:
         hint = "Choose .mkv, or decode at an even --fps."
         raise OutputError("AVI cannot hold irregular frame times.", hint)
+    if rate > AVI_MAX_RATE:
+        raise OutputError(f"AVI cannot hold {float(rate):g} frames a second, {AVI_MAX_RATE} at most.", _FAST_HINT)
     _write(path, output, "avi", "ffv1", "gray", _even_clock(output, rate), _FFV1)
 
 
@@ -43,9 +50,11 @@ def write_mkv(path: Path, output: Output) -> None:
     Raises
     ------
     OutputError
-        When irregular times fall together at 1 ms.
+        When irregular times fall together at 1 ms, or an even rate is too high for its default duration.
     """
     rate = even_rate(output.times_s)
+    if rate is not None and rate > MKV_MAX_RATE:
+        raise OutputError(f"Matroska cannot hold {float(rate):g} frames a second, {MKV_MAX_RATE} at most.", _FAST_HINT)
     clock = _even_clock(output, rate) if rate else _rounded_clock(output, 1000, "Matroska", ".npz or .mp4")
     _write(path, output, "matroska", "ffv1", "gray", clock, _FFV1)
 

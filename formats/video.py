@@ -60,6 +60,8 @@ def read_clip(
     ClipError
         When the clip is missing, unreadable, damaged, empty, of changing size or contains color.
     """
+    if not os.fspath(path) or "\0" in os.fspath(path):
+        raise ClipError(f"{os.fspath(path)!r} is no name of a file.", "Name a clip, or a folder of pictures.")
     path = Path(path)
     if fps is not None:
         check_rate(fps)
@@ -69,7 +71,10 @@ def read_clip(
         with local_file(path) as local, FrameCollector(
                 str(path), gray=gray, size=size, has_rate=fps is not None) as collector:
             clip = _reader(local, str(path))(local, collector, progress)
-    except (OSError, MemoryError, av.FFmpegError) as error:
+    except MemoryError as error:
+        raise ClipError(f"there is not enough memory to read {path}.",
+                        "Cut the clip before, or make its frames smaller with --size.") from error
+    except (OSError, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ClipError(f"{path} cannot be read: {reason}.", "Check the name and its permissions.") from error
     return clip if fps is None else _at_rate(clip, fps)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from lrmcodec.decoders.base import Decoder, RestoredSegment
 from lrmcodec.decoders.registry import check_known, make_decoder, pack_of_file
 from lrmcodec.formats.clip import MIN_GAP_S, Clip
-from lrmcodec.formats.container import check_size, inspect_file
+from lrmcodec.formats.container import MAGIC, check_size, inspect_file
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
 from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.pack import Pack
@@ -289,7 +289,12 @@ def open(source: str | PathLike[str] | bytes, *, pack: str | PathLike[str] | Non
 def read_bytes(path: Path) -> bytes:
     """Bytes of a file; a ClipError that says why when it cannot be read."""
     try:
-        return path.read_bytes()
+        if path.is_char_device() or path.is_block_device():
+            raise ClipError(f"{path} is a device, not a file.", "Name a .lrm file.")
+        with path.open("rb") as file:
+            head = file.read(132)
+            ours = head.startswith(MAGIC) or head[128:] == b"DICM"
+            return head + file.read() if ours else head  # other files may be large
     except OSError as error:
         raise ClipError(f"{path} cannot be read ({error.strerror}).", "Check the path and its permissions.") from error
 

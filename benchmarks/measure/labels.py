@@ -84,7 +84,7 @@ def read_labels(path: Path) -> dict[str, Labels]:
         return {Path(name).stem: from_values(values) for name, values in json.loads(text).items()}
     except (OSError, UnicodeDecodeError) as error:
         raise ClipError(f"the labels {path} cannot be read ({error}).", "Check the path.") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, csv.Error) as error:
         raise ClipError(f"{path} does not hold labels ({type(error).__name__}: {error}).", HINT) from error
 
 

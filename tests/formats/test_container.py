@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from contextlib import suppress
 from dataclasses import replace
@@ -48,7 +49,8 @@ HEADER_VALUES = {"pack_id": PACK_ID, "arch_id": 2, "height": 64, "width": 64, "f
 SEGMENT_VALUES = {"rank": 1, "q_16": 0, "component_count": 0}
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8)
 payloads = st.binary(max_size=300)
 segments = st.builds(CodedSegment, st.integers(0, 512), st.integers(0, 255), st.dictionaries(
@@ -135,6 +137,7 @@ def nested(depth: int) -> dict[str, Any]:
 @pytest.mark.parametrize("metadata", [
     {1: 2}, {"a": object()}, {"a": b"bytes"}, {"a": 1 << 80}, {"a": "\ud800"}, {"a": {2: 3}}, {"a": np.float32(1)},
     {"a": msgpack.Timestamp(1)}, nested(40), nested(700), {"a": "x" * (MAX_METADATA_BYTES + 1)},
+    {"a": math.nan}, {"a": [1, {"b": -math.inf}]},
 ])
 def test_metadata_that_a_reader_would_refuse_are_not_written(metadata: dict[Any, Any]) -> None:
     with pytest.raises(ClipError):
@@ -247,7 +250,7 @@ def test_unknown_critical_components_of_the_clip_are_refused(component: int) -> 
         unpack_file(sealed(header(component_count=1) + entries((component, 0)) + segment()))
 
 
-@pytest.mark.parametrize("component", [5, 31, Component.TIMES])
+@pytest.mark.parametrize("component", [30, 31, Component.TIMES])
 def test_unknown_critical_components_of_a_segment_are_refused(component: int) -> None:
     with pytest.raises(FormatError, match=f"component {component} .* unknown"):
         unpack_file(sealed(header() + segment(component_count=1) + entries((component, 0))))

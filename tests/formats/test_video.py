@@ -232,3 +232,32 @@ def test_garbage_is_a_clip_error(content: bytes, suffix: str, magic: bytes) -> N
         path.write_bytes(magic + content)
         with contextlib.suppress(ClipError):  # anything else fails the test
             read_clip(path)
+
+
+@pytest.mark.parametrize(("suffix", "rate", "fits"), [
+    (".avi", 1000, True), (".avi", 1001, False), (".avi", 5000, False), (".mkv", 2000, True), (".mkv", 20_000, True),
+    (".mkv", 50_000, False), (".mp4", 50_000, True), (".npz", 5000, True)])
+def test_high_rates_are_kept_or_refused(tmp_path: Path, suffix: str, rate: int, fits: bool) -> None:
+    clip = Clip.from_fps(pictures(), rate)
+    if not fits:
+        with pytest.raises(OutputError, match=f"{rate} frames a second") as caught:
+            write_clip(clip, tmp_path / f"a{suffix}")
+        assert ".npz" in caught.value.hint
+        return
+    write_clip(clip, tmp_path / f"a{suffix}")
+    again = read_clip(tmp_path / f"a{suffix}")
+    np.testing.assert_allclose(again.times_s, clip.times_s, atol=1e-6)
+    assert not again.warnings
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(ClipError, match="no name of a file"):
+        read_clip(name)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (-3, 20), (10_000_000, 10_000_000), (5,), ()])
+def test_impossible_sizes_are_called_so(tmp_path: Path, size: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "a.npz", frames=pictures(), fps=25.0)
+    with pytest.raises(ClipError, match="pixels large"):
+        read_clip(tmp_path / "a.npz", size=size)  # type: ignore[arg-type]
