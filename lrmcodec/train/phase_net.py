@@ -16,11 +16,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor, nn
 
 from lrmcodec.cardiac import phase_net
 from lrmcodec.cardiac.signal import GRID_HZ, prepare
+from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.simulate.heart.traces import Trace, draw_trace
 
 SEED, VALIDATION_SEED = 1, 2
@@ -139,7 +140,7 @@ def export(network: PhaseNet, path: Path) -> None:
         assert layer.bias is not None
         tensors[f"{name}.weight"] = _half(layer.weight.permute(2, 1, 0).flatten(0, 1))
         tensors[f"{name}.bias"] = _half(layer.bias)
-    save_file(tensors, path)
+    write_atomic(path, save(tensors), force=True)
 
 
 def _half(tensor: Tensor) -> NDArray[np.float16]:

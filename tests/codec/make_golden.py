@@ -1,7 +1,7 @@
-"""Make the golden files of the current format version: `python tests/codec/make_golden.py`.
+"""Make the golden files of the current format version: `python tests/codec/make_golden.py `.
 
 Released golden files are read-only and live forever; this refuses to overwrite any. While a version is not yet
-released, delete its files by hand and run this again.
+released, delete its files by hand and run this again, then `python tests/digest_table.py` for their digests.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ class Case:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
+EVEN = np.arange(FRAMES) / 50
+FINE = {"rank": 3, "quality": 90}  # stills of 10 bits
+ORTHO = {"rank": 4, "quality": 95, "pack": "lrm-ortho", "device": "cpu"}
+FRAMEWISE = {"rank": 6, "quality": 95, "pack": "medfuncta", "device": "cpu"}
+MOTION = {"rank": 3, "quality": 95, "pack": "autoencoder", "device": "cpu"}
 CASES = {
     "spatial_even": Case(np.arange(FRAMES) * 1001 / 30000, {"rank": 3, "quality": 70}),
     "spatial_uneven": Case(UNEVEN, {"rank": 2, "quality": 45}, 6, METADATA),
@@ -43,6 +48,12 @@ CASES = {
     "grid_siren": Case(np.arange(FRAMES) / 50, {"rank": 4, "quality": 60, "pack": "lrm-ortho", "device": "cpu"}),
     "framewise": Case(np.arange(FRAMES) / 50, {"rank": 6, "quality": 90, "pack": "medfuncta", "device": "cpu"}),
     "autoencoder": Case(np.arange(FRAMES) / 50, {"rank": 3, "quality": 60, "pack": "autoencoder", "device": "cpu"}),
+    "spatial_fine": Case(EVEN, FINE),
+    "spatial_fine_parts": Case(EVEN, FINE, 6),
+    "spatial_parts": Case(EVEN, {"rank": 3, "quality": 70}, 6),
+    "grid_siren_parts": Case(EVEN, ORTHO, 6),
+    "framewise_parts": Case(EVEN, FRAMEWISE, 6),
+    "autoencoder_parts": Case(EVEN, MOTION, 6),
 }
 
 
