@@ -28,6 +28,13 @@ SUFFIX = ".lrm"
 @click.option("--size-bytes", type=click.IntRange(min=1), metavar="N", help="Target: the file has at most N bytes.")
 @click.option("--psnr", type=options.POSITIVE, metavar="DB", help="Target: a mean PSNR of at least DB.")
 @click.option("--quality", type=click.FloatRange(0, 100), metavar="Q", help="Target: 0 (smallest) to 100; default 80.")
+@click.option("--lossless", is_flag=True, help="Instead of a target: every pixel exact; a digest proves it.")
+@click.option("--max-error", type=click.IntRange(0, 42), metavar="N",
+              help="Instead of a target: no pixel off by more than N gray levels.")
+@click.option("--tool", type=click.Choice(["auto", "low-rank", "video"]), default="auto", show_default=True,
+              help="How frames are coded: mixed from pictures, as AV1 video, or whichever serves better.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the video encoder; default: all "
+                                                                         "cores. They change no byte.")
 @click.option("--pack", metavar="P", help="Decoder: a shipped pack's name (see 'lrmcodec packs') or a pack's folder.")
 @options.device
 @options.size("Resize the frames first; a ratio then refers to the resized clip.")
@@ -49,13 +56,14 @@ SUFFIX = ".lrm"
 def encode(console: Console, /, source: str, output: str | None, psnr: float | None, pack: str | None, force: bool,
            as_json: bool, gray: bool, strict: bool, size: tuple[int, int] | None, fps: float | None,
            start: float | None, duration: float | None, keep_study: bool, mask: str | None,
-           review: str | None, **coding: Any) -> None:
+           review: str | None, lossless: bool, max_error: int | None, **coding: Any) -> None:
     """Encode a clip to a .lrm file.
 
     INPUT is a video, an animated GIF, a DICOM clip, a .npy or .npz array or a folder of PNG pictures. At most one
     target can be given.
     """
-    options.at_most_one(ratio=coding["ratio"], size_bytes=coding["size_bytes"], psnr=psnr, quality=coding["quality"])
+    options.at_most_one(ratio=coding["ratio"], size_bytes=coding["size_bytes"], psnr=psnr, quality=coding["quality"],
+                        lossless=lossless or None, max_error=max_error)
     target = _check_output(source, output, force, as_json)
     _check_review(review, mask, source, target, force)
 
@@ -72,7 +80,8 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
         warn_of_text(console, source, clip, strict=strict)
     study = read_study(console, source, clip, DERIVATION if mask else None) if keep_study else b""
     with console.progress() as progress:
-        encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress, **coding)
+        encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress,
+                               max_error=0 if lossless else max_error, **coding)
     _save(encoded, target, force)
     if as_json:
         console.data({"input": source, "source_bytes": source_bytes(source), "output": target, "mask": masked,
@@ -131,7 +140,7 @@ def _summary(encoded: Encoded, source: str, target: str) -> Rows:
         ("PSNR", f"{report.psnr_db:.2f} dB"),
         ("SSIM3D", f"{report.ssim3d:.4f}"),
         ("Clip", f"{shape(report.frames, report.height, report.width)}, {report.fps:.4g} frames a second"),
-        ("Rank", f"{report.rank}, {amount(report.segments, 'segment')}"),
+        ("Tool", f"{report.tool}, rank {report.rank}, {amount(report.segments, 'segment')}"),
         ("Decoder", report.pack),
         ("Time", f"{report.encode_seconds:.1f} s, {report.fit_seconds:.1f} s of it fitting"),
     ]

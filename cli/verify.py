@@ -48,6 +48,7 @@ def verify(console: Console, source: str, against: str | None, start: float | No
                           strict=strict)
         original = _comparable(clip.frames, file, against)
     facts |= _decode_all(console, file, original)
+    facts["tool"], facts["digest"] = file.tool, "equal" if file.coded.digest else None
     if against is not None:
         facts["against"] = against
     _print(console, facts, as_json)
@@ -69,13 +70,33 @@ def _decode_all(console: Console, file: LrmFile, original: NDArray[np.uint8] | N
     from lrmcodec import metrics
 
     with console.progress() as progress:
-        blocks = _watched(file, progress)
+        blocks = checked(file, _watched(file, progress))
         if original is not None:
             quality = metrics.compare(original, blocks)
             return {"psnr_db": quality.psnr_db, "ssim3d": quality.ssim3d}
         for _ in blocks:
             pass
     return {}
+
+
+def checked(file: LrmFile, blocks: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Hand all frames on and compare their digest with the file's, where it has one.
+
+    Raises
+    ------
+    FormatError
+        When they are not the frames that were encoded.
+    """
+    from lrmcodec.formats.container import PixelDigest
+    from lrmcodec.formats.errors import FormatError
+
+    digest = PixelDigest()
+    for block in blocks:
+        digest.update(block)
+        yield block
+    if file.coded.digest and digest.value() != file.coded.digest:
+        raise FormatError("the decoded frames are not those that were encoded: their digest differs.",
+                          "Install the versions of the constraints file, or get another copy of the file.")
 
 
 def _watched(file: LrmFile, progress: Callable[[float, str], None]) -> Iterator[NDArray[np.uint8]]:
@@ -94,7 +115,8 @@ def _print(console: Console, facts: dict[str, Any], as_json: bool) -> None:
             ("File", f"{facts['input']}: sound, every frame decodes"),
             ("Clip", shape(facts["frames"], facts["height"], facts["width"])),
             ("Size", f"{facts['size_bytes']:,} bytes, {facts['ratio']:,.1f} to 1, of one byte a pixel"),
-            ("Decoder", facts["pack"]),
+            ("Decoder", f"{facts['pack']}, {facts['tool']}"),
+            *([("Exact", "the frames' digest is that of the encoded ones")] if facts["digest"] else []),
         ]
         if "against" in facts:
             rows += [("PSNR", f"{facts['psnr_db']:.2f} dB"), ("SSIM3D", f"{facts['ssim3d']:.4f}")]

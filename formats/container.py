@@ -7,6 +7,7 @@ its limit before it is used.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -41,6 +42,7 @@ MAX_COEFFS = MAX_COUNT  # rank * frames of one segment
 MAX_METADATA_BYTES = 1 << 20
 MAX_METADATA_DEPTH = 16
 MAX_STUDY_BYTES = 1 << 20
+DIGEST_BYTES = 16
 FIRST_ANCILLARY_ID = 32
 DAMAGED = "The file is damaged; get another copy."
 
@@ -53,16 +55,19 @@ class Component(IntEnum):
     LATENT = 3
     TIMES = 4
     WAVELETS = 5
+    VIDEO = 6
     PHASE = 32
     METADATA = 33
     WARNINGS = 34
+    DIGEST = 35
     VENTRICLE = 36
     STUDY = 40
 
 
-CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.STUDY})
+CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.DIGEST,
+                             Component.STUDY})
 SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.WAVELETS, Component.COEFFS, Component.LATENT,
-                               Component.PHASE, Component.VENTRICLE})
+                                Component.VIDEO, Component.PHASE, Component.VENTRICLE})
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ class CodedClip:
         Segment i of n holds frames i*T//n to (i+1)*T//n.
     metadata : mapping
         Free-form plain values; empty takes no bytes.
+    digest : bytes
+        Of the frames as a reader must decode them, where they are promised to be exact or within a bound.
     study : bytes
         A DICOM data set about the patient and the study, where the writer was asked for it; not looked at here.
     warnings : tuple of str
@@ -155,6 +162,7 @@ class CodedClip:
     metadata: Mapping[str, Any]
     study: bytes = b""
     warnings: tuple[str, ...] = ()
+    digest: bytes = b""
 
     @property
     def frame_count(self) -> int:
@@ -193,6 +201,8 @@ def pack_file(clip: CodedClip) -> bytes:
         own[Component.METADATA] = _pack_metadata(clip.metadata)
     if warnings := encode_warnings(clip.warnings):
         own[Component.WARNINGS] = warnings
+    if clip.digest:
+        own[Component.DIGEST] = clip.digest
     if clip.study:
         own[Component.STUDY] = _pack_study(clip.study)
     head = _write(HEADER, pack_id=clip.pack_id, arch_id=clip.arch_id, height=clip.size[0], width=clip.size[1],
@@ -258,6 +268,7 @@ def _take_apart(layout: _Layout, data: bytes) -> CodedClip:
         metadata=_unpack_metadata(own[Component.METADATA]) if Component.METADATA in own else {},
         study=_unpack_study(own[Component.STUDY]) if Component.STUDY in own else b"",
         warnings=decode_warnings(own[Component.WARNINGS]) if Component.WARNINGS in own else (),
+        digest=_checked_digest(own[Component.DIGEST]) if Component.DIGEST in own else b"",
     )
 
 
@@ -418,6 +429,27 @@ def _unpack_metadata(payload: bytes) -> dict[str, Any]:
     if not isinstance(metadata, dict) or not _is_plain(metadata):
         raise FormatError("the metadata are not a mapping of plain values.", DAMAGED)
     return metadata
+
+
+class PixelDigest:
+    """First 16 bytes of the SHA-256 digest of frames (n, H, W), all blocks of them in order, a byte a pixel."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def update(self, frames: NDArray[np.uint8]) -> None:
+        """Take in the next frames."""
+        self._digest.update(np.ascontiguousarray(frames).data)
+
+    def value(self) -> bytes:
+        """The digest of all frames so far."""
+        return self._digest.digest()[:DIGEST_BYTES]
+
+
+def _checked_digest(payload: bytes) -> bytes:
+    if len(payload) != DIGEST_BYTES:
+        raise FormatError(f"the digest has {len(payload)} bytes, not {DIGEST_BYTES}.", DAMAGED)
+    return payload
 
 
 def _pack_study(study: bytes) -> bytes:

@@ -153,7 +153,7 @@ def _decode_page(record: bytes, shape: tuple[int, int]) -> NDArray[np.float32]:
         raise FormatError("a picture record is empty.", "The file is damaged; get another copy.")
     flags, payload = record[0], record[1:]
     header = _sequence_header(shape, flags)
-    stream = TEMPORAL_DELIMITER + _obu(OBU_SEQUENCE, header) + _obu(OBU_FRAME, payload)
+    stream = TEMPORAL_DELIMITER + obu(OBU_SEQUENCE, header) + obu(OBU_FRAME, payload)
     context = cast(av.VideoCodecContext, av.CodecContext.create("libdav1d", "r"))
     context.thread_count = 1
     try:
@@ -174,7 +174,8 @@ def _from_frame(frame: av.VideoFrame, ten_bit: bool) -> NDArray[np.float32]:
     return np.asarray(luma / np.float32(4 if ten_bit else 1))
 
 
-def _obu(kind: int, payload: bytes) -> bytes:
+def obu(kind: int, payload: bytes) -> bytes:
+    """An AV1 OBU that states its size (AV1 section 5.3)."""
     return bytes((kind << 3 | 0x02,)) + write_varint(len(payload)) + payload
 
 

@@ -25,15 +25,17 @@ from lrmcodec.formats.container import (
     MAX_FRAMES,
     CodedClip,
     CodedSegment,
+    PixelDigest,
     check_size,
     pack_file,
     segment_bytes,
 )
-from lrmcodec.formats.errors import ClipError
+from lrmcodec.formats.errors import ClipError, LrmError
 from lrmcodec.formats.pack import Pack
 from lrmcodec.rate import read_target
 from lrmcodec.reader import LrmFile, open
 from lrmcodec.segment import SegmentCoder, part_progress
+from lrmcodec.tools import Tools, usable_cores
 
 __all__ = ["Encoded", "LrmFile", "Report", "decode", "encode", "open"]
 
@@ -57,6 +59,7 @@ class Report:
     fps: float
     segments: int
     pack: str
+    tool: str
     fit_seconds: float
     encode_seconds: float
 
@@ -81,6 +84,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
            psnr_db: float | None = None, quality: float | None = None,
            pack: str | PathLike[str] | Pack = DEFAULT_PACK, device: str = "auto",
            metadata: Mapping[str, Any] | None = None, study: bytes = b"", seed: int = 0, phase: bool = True,
+           tool: str = "auto", max_error: int | None = None, threads: int | None = None,
            progress: Progress | None = None) -> Encoded:
     """Encode a clip.
 
@@ -108,6 +112,13 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         Of whatever the fit draws at random.
     phase : bool
         Store the direction of the cardiac phase, up to 11 bytes a segment, where a heart is seen to beat in the clip.
+    tool : str
+        'low-rank', 'video' (AV1 video, with coefficients beside it), or 'auto', whichever serves the target better.
+    max_error : int, optional
+        Instead of a target: no pixel is off by more than so many gray levels, 0 to 42; 0 is lossless. A digest of the
+        frames goes into the file. Times are kept to half a microsecond, as always.
+    threads : int, optional
+        Of the video encoder; default: as many as there are cores. They change no byte.
     progress : callable, optional
         Called with (fraction, label).
 
@@ -119,9 +130,11 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     began = time.perf_counter()
     count = _segment_count(clip)
     target = read_target(clip.frames.size, ratio, size_bytes, psnr_db, quality)
+    tools = Tools(tool, max_error, threads or usable_cores())
     chosen = pack if isinstance(pack, Pack) else find_pack(pack)
     decoder = make_decoder(chosen, device)
-    coder = SegmentCoder(decoder, rank, seed, phase)
+    tools.check(rank, decoder.arch_id, (ratio, size_bytes, psnr_db, quality))
+    coder = SegmentCoder(decoder, rank, seed, phase, tools)
     shell = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
                       [CodedSegment(0, 0, {})] * count, metadata or {}, study, clip.warnings)
     used = len(pack_file(shell)) - sum(segment_bytes(segment) for segment in shell.segments)
@@ -135,7 +148,10 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         segments.append(segment)
         used += segment_bytes(segment)
         fit_seconds += seconds
-    data = pack_file(replace(shell, segments=segments))
+    done = replace(shell, segments=segments)
+    if max_error is not None:
+        done = replace(done, digest=_digest(LrmFile(pack_file(done), decoder=decoder), clip, max_error))
+    data = pack_file(done)
     return Encoded(data, _report(LrmFile(data, decoder=decoder), clip, chosen.name, fit_seconds, began))
 
 
@@ -153,6 +169,25 @@ def decode(source: str | PathLike[str] | bytes | LrmFile, *, fps: float | None =
     wanted = file.select_times(fps=fps, times_s=times_s, start_s=start_s, duration_s=duration_s)
     metadata = {**file.metadata, "lossy_ratio": file.ratio}
     return Clip(file.frames(wanted, size), wanted - wanted[0], metadata, file.warnings)
+
+
+def _digest(file: LrmFile, clip: Clip, max_error: int) -> bytes:
+    """Digest of the frames of a finished file, which must keep their bound.
+
+    Raises
+    ------
+    LrmError
+        When a pixel is off by more, which would be an encoder's fault.
+    """
+    digest, done = PixelDigest(), 0
+    for block in file.blocks():
+        original = clip.frames[done:done + len(block)].astype(np.int16)
+        if np.abs(original - block).max() > max_error:
+            raise LrmError(f"the video encoder did not keep a bound of {max_error} gray levels.",
+                           "Install the versions of the constraints file.")
+        digest.update(block)
+        done += len(block)
+    return digest.value()
 
 
 def _segment_count(clip: Clip) -> int:
@@ -176,6 +211,6 @@ def _report(file: LrmFile, clip: Clip, pack: str, fit_seconds: float, began: flo
     return Report(
         size_bytes=file.size_bytes, ratio=file.ratio, psnr_db=quality.psnr_db, ssim3d=quality.ssim3d,
         rank=file.rank, q=max(segment.q for segment in segments), frames=len(clip.frames), height=file.size[0],
-        width=file.size[1], fps=clip.fps, segments=len(segments), pack=pack, fit_seconds=fit_seconds,
+        width=file.size[1], fps=clip.fps, segments=len(segments), pack=pack, tool=file.tool, fit_seconds=fit_seconds,
         encode_seconds=time.perf_counter() - began,
     )

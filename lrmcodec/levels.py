@@ -22,6 +22,17 @@ def to_uint8(frames: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (frames * np.float32(255) + np.float32(0.5)).clip(0, 255).astype(np.uint8)
 
 
+def resized(pictures: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Pictures (n, h, w) at another size (H, W), by cubic interpolation, smoothed first where they shrink."""
+    if pictures.shape[1:] == size:
+        return pictures
+    from skimage.transform import resize
+
+    out = resize(pictures, (len(pictures), *size), order=3, mode="edge",  # type: ignore[no-untyped-call]
+                 anti_aliasing=True)
+    return np.asarray(out, dtype=np.float32)
+
+
 def rendered(decoder: Decoder, segment: RestoredSegment, rows: NDArray[np.float64],
              size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     """Yield frames (n, H, W) of coefficients (T, r) in blocks of bounded size."""

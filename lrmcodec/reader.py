@@ -15,13 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from lrmcodec.decoders.base import Decoder, RestoredSegment
 from lrmcodec.decoders.registry import check_known, make_decoder, pack_of_file
 from lrmcodec.formats.clip import MIN_GAP_S, Clip
-from lrmcodec.formats.container import MAGIC, check_size, inspect_file
+from lrmcodec.formats.container import MAGIC, Component, check_size, inspect_file
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
 from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.pack import Pack
-from lrmcodec.levels import frames_at_a_time, rendered, to_uint8
+from lrmcodec.levels import frames_at_a_time, rendered, resized, to_uint8
 from lrmcodec.metrics import ratio
-from lrmcodec.timeline import SAME_TIME_S, coeffs_at, times_at_rate
+from lrmcodec.restored import open_film, restore_segment
+from lrmcodec.timeline import SAME_TIME_S, coeffs_at, positions_at, times_at_rate
+from lrmcodec.video.motion import fit_pictures
+from lrmcodec.video.payload import VideoSegment
 
 MAX_FRAMES_BYTES = 1 << 33  # of one array of frames; more is read block by block
 SEGMENTS_KEPT = 2  # restored segments that a file keeps: one, and the next, with which it is blended
@@ -59,6 +62,8 @@ class LrmFile:
         self.size_bytes = len(data)
         self._pack_hint, self._device, self._given = pack, device, decoder
         self._kept = lru_cache(maxsize=SEGMENTS_KEPT)(self._restore)
+        self._films = lru_cache(maxsize=SEGMENTS_KEPT)(self._open_film)
+        self._pictured = lru_cache(maxsize=1)(self._fit_pictures)
 
     @property
     def times_s(self) -> Array:
@@ -74,6 +79,12 @@ class LrmFile:
     def rank(self) -> int:
         """Largest rank of a segment."""
         return max(segment.rank for segment in self.coded.segments)
+
+    @property
+    def tool(self) -> str:
+        """How the frames are coded: 'low-rank', 'video', or both in segments of either kind."""
+        kinds = {"video" if Component.VIDEO in segment.components else "low-rank" for segment in self.coded.segments}
+        return " and ".join(sorted(kinds))
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -139,14 +150,37 @@ class LrmFile:
         return self._kept(index)
 
     def _restore(self, index: int) -> RestoredSegment:
-        coded = self.coded.segments[index]
         start, stop = self.coded.segment_bounds[index]
-        return self.decoder.restore(coded.components, stop - start, self.size, coded.rank, coded.q)
+        return restore_segment(self.decoder, self.coded.segments[index], stop - start, self.size)
+
+    def film(self, index: int) -> VideoSegment | None:
+        """The video of segment `index`; None where its frames are mixed from pictures or made by a network.
+
+        Raises
+        ------
+        FormatError
+            When it is damaged.
+        """
+        return self._films(index)
+
+    def _open_film(self, index: int) -> VideoSegment | None:
+        start, stop = self.coded.segment_bounds[index]
+        return open_film(self.coded.segments[index], stop - start, self.size)
+
+    def _fit_pictures(self, index: int) -> RestoredSegment:
+        """Latent and basis that go best with the coefficients of a segment of video."""
+        film, segment = self.film(index), self.segment(index)
+        assert film is not None
+        step = frames_at_a_time(self.size)
+        blocks = (film.frames(at, min(at + step, film.count)) for at in range(0, film.count, step))
+        latent, basis = fit_pictures(segment.coeffs, blocks)
+        return RestoredSegment(latent, basis, segment.coeffs, self.size)
 
     def render(self, index: int, rows: Array) -> NDArray[np.uint8]:
         """Frames (n, H, W) of any coefficients (n, rank) of segment `index`, also such as no recorded frame has."""
+        segment = self.segment(index) if self.film(index) is None else self._pictured(index)
         return np.concatenate([np.empty((0, *self.size), np.uint8),
-                               *rendered(self.decoder, self.segment(index), rows, self.size)])
+                               *rendered(self.decoder, segment, rows, self.size)])
 
     def select_times(self, *, fps: float | None = None, times_s: ArrayLike | None = None,
                      start_s: float | None = None, duration_s: float | None = None) -> Array:
@@ -228,20 +262,27 @@ class LrmFile:
 
     def _render(self, index: int, wanted: Array, size: tuple[int, int]) -> NDArray[np.float32]:
         """Frames (n, H, W) of times (n,) from segment `index` up to the next one's first frame."""
-        first, stop = self.coded.segment_bounds[index]
-        segment = self.segment(index)
-        frames = self.decoder.render(segment, coeffs_at(segment.coeffs, self.times_s[first:stop], wanted), size)
+        stop = self.coded.segment_bounds[index][1]
+        frames = self._frames_at(index, wanted, size)
         after = np.flatnonzero(wanted > self.times_s[stop - 1] + SAME_TIME_S)
         if len(after) and index + 1 < len(self.coded.segments):
             self._blend(frames, after, wanted, index, size)
         return frames
 
+    def _frames_at(self, index: int, wanted: Array, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Frames (n, H, W) of times (n,) by segment `index` alone, its ends held before and behind it."""
+        first, stop = self.coded.segment_bounds[index]
+        film = self.film(index)
+        if film is not None:
+            return resized(film.at(positions_at(self.times_s[first:stop], wanted)), size)
+        segment = self.segment(index)
+        return self.decoder.render(segment, coeffs_at(segment.coeffs, self.times_s[first:stop], wanted), size)
+
     def _blend(self, frames: NDArray[np.float32], after: NDArray[np.intp], wanted: Array, index: int,
                size: tuple[int, int]) -> None:
         """Between two segments: a straight blend of the last frame of one and the first of the next, in place."""
         stop = self.coded.segment_bounds[index][1]
-        following = self.segment(index + 1)
-        target = self.decoder.render(following, following.coeffs[:1], size)
+        target = self._frames_at(index + 1, self.times_s[stop:stop + 1], size)
         gap = self.times_s[stop] - self.times_s[stop - 1]
         weight = ((wanted[after] - self.times_s[stop - 1]) / gap).astype(np.float32)[:, None, None]
         frames[after] = (1 - weight) * frames[after] + weight * target

@@ -1,6 +1,7 @@
-"""Encoding of one segment: frames are fitted once, then coded at ranks and quantizer indices until the target is met.
+"""Encoding of one segment: frames are fitted once, then coded by one tool or both until the target is met.
 
 frames --decoder.fit--> fitted --rate.Search over decoder.code--> components --direction--> with its phase
+                               `--tools: video.VideoCoder-------> components /
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from lrmcodec.formats.container import CodedSegment, Component
 from lrmcodec.formats.errors import TargetError
 from lrmcodec.levels import rendered
 from lrmcodec.rate import RANKS, Search, Setting, Target, Trial
+from lrmcodec.restored import restore_segment
+from lrmcodec.tools import Tools
 
 MAX_SEARCH_RANK = 128
 PROBE_FRAMES = 32
-ALTERNATIVE_FROM = 0.8  # of the time, for the progress shown
+ALTERNATIVE_FROM = VIDEO_FROM = 0.8  # of the time, for the progress shown
 FIT_SHARE = 0.1  # of the time, for the progress shown
 USUAL_TRIES = 24
 
@@ -43,12 +46,15 @@ class SegmentCoder:
         Of whatever the fit draws at random.
     phase : bool
         Whether a direction of the cardiac phase is stored where a heart is seen to beat.
+    tools : Tools
+        What may code them.
     """
 
     decoder: Decoder
     rank: int | None
     seed: int
     phase: bool
+    tools: Tools
 
     def code(self, frames: Frames, times_s: NDArray[np.float64], target: Target,
              progress: Progress) -> tuple[CodedSegment, float]:
@@ -64,8 +70,14 @@ class SegmentCoder:
         fitted = self.decoder.fit(frames, limit, self.seed, part_progress(progress, 0, FIT_SHARE))
         fit_seconds = time.perf_counter() - began
         cavity = find_cavity(frames, times_s) if self.phase else None
-        coded = self._best(fitted, target, cavity is not None, progress).coded
+        coded = self._coded(fitted, target, cavity is not None, progress)
         return (coded if cavity is None else _with_phase(self.decoder, coded, cavity, frames, times_s)), fit_seconds
+
+    def _coded(self, fitted: FittedSegment, target: Target, has_phase: bool, progress: Progress) -> CodedSegment:
+        if not self.tools.may_be_video(self.rank, self.decoder.arch_id):
+            return self._best(fitted, target, has_phase, progress).coded
+        first, rest = part_progress(progress, 0, VIDEO_FROM), part_progress(progress, VIDEO_FROM, 1)
+        return self.tools.code(fitted, has_phase, target, lambda: self._best(fitted, target, has_phase, first), rest)
 
     def _best(self, fitted: FittedSegment, target: Target, has_phase: bool, progress: Progress) -> Trial:
         """Best trial for the target, by the decoder or by its alternative at the same rank."""
@@ -144,7 +156,7 @@ def _with_phase(decoder: Decoder, coded: CodedSegment, cavity: Cavity, frames: F
     if Component.VENTRICLE not in coded.components:
         return coded
     count, height, width = frames.shape
-    coeffs = decoder.restore(coded.components, count, (height, width), coded.rank, coded.q).coeffs
+    coeffs = restore_segment(decoder, coded, count, (height, width)).coeffs
     direction = find_direction(cavity, coeffs, times_s)
     components = {key: value for key, value in coded.components.items() if key != Component.VENTRICLE}
     return replace(coded, components=components | ({Component.VENTRICLE: direction.pack()} if direction else {}))

@@ -29,6 +29,14 @@ def coeffs_at(coeffs: NDArray[np.float64], times_s: NDArray[np.float64],
     return out
 
 
+def positions_at(times_s: NDArray[np.float64], wanted_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places (n,) of any times between frames at increasing times (T,): whole at frames, 0 before, T - 1 behind."""
+    nearest = nearest_frames(times_s, wanted_s)
+    exact = np.abs(times_s[nearest] - wanted_s) <= SAME_TIME_S
+    between = np.interp(wanted_s, times_s, np.arange(len(times_s), dtype=np.float64))
+    return np.where(exact, nearest, between)
+
+
 def nearest_frames(times_s: NDArray[np.float64], wanted_s: NDArray[np.float64]) -> NDArray[np.intp]:
     """Index of the frame nearest to each wanted time."""
     right = np.searchsorted(times_s, wanted_s).clip(1, max(len(times_s) - 1, 1))

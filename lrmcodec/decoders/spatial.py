@@ -20,6 +20,7 @@ from lrmcodec.decoders.ids import Architecture
 from lrmcodec.formats.container import DAMAGED, MAX_BASIS_VALUES, MAX_RANK, Component
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.picture import decode_pictures, encode_pictures
+from lrmcodec.levels import resized
 from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
 FAST_PRESET = 8
@@ -93,7 +94,7 @@ class SpatialDecoder:
         assert segment.basis is not None
         latent, basis = segment.latent, segment.basis
         if size is not None and size != segment.size:
-            latent, basis = _resize(latent[None], size)[0], _resize(basis, size)
+            latent, basis = resized(latent[None], size)[0], resized(basis, size)
         flat = coeffs.astype(np.float32) @ basis.reshape(len(basis), latent.size)
         return np.asarray(np.clip(flat + latent.reshape(-1), 0, 1).reshape(-1, *latent.shape))
 
@@ -193,11 +194,3 @@ def _from_tiles(tiles: NDArray[np.float32],
     norms = np.sqrt(np.array([np.dot(tile, tile) for tile in quarters])) / (4 * 255 * gain)
     tiles /= np.float32(255 * gain)
     return tiles[0], tiles[1:], norms
-
-
-def _resize(pictures: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    from skimage.transform import resize
-
-    resized = resize(pictures, (len(pictures), *size), order=3, mode="edge",  # type: ignore[no-untyped-call]
-                     anti_aliasing=True)
-    return np.asarray(resized, dtype=np.float32)

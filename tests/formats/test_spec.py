@@ -13,13 +13,15 @@ from lrmcodec import quantize
 from lrmcodec.cardiac import direction
 from lrmcodec.decoders import autoencoder, grid_siren, wavelet_coder, wavelet_model, wavelet_values
 from lrmcodec.decoders.ids import RETIRED, Architecture
-from lrmcodec.formats import container, entropy, picture, time_code, warning_code
+from lrmcodec.formats import av1_video, container, entropy, picture, time_code, warning_code
 from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
 from lrmcodec.formats.entropy import encode_ints
 from lrmcodec.formats.time_code import encode_times
+from lrmcodec.video import payload
 
 SPEC = (Path(container.__file__).parent / "SPEC.md").read_text(encoding="utf-8")
 MASK = (1 << 64) - 1
+VIDEO = SimpleNamespace(MAX_GROUP=av1_video.MAX_GROUP, MAX_EVERY=payload.MAX_EVERY, MAX_BOUND=payload.MAX_BOUND)
 
 
 def table(section: str) -> list[dict[str, str]]:
@@ -66,18 +68,18 @@ def test_architecture_ids_equal_the_code() -> None:
 
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "PHASE": 32, "METADATA": 33,
-        "WARNINGS": 34, "VENTRICLE": 36, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "PHASE": 32, "METADATA": 33,
+        "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
     assert container.FIRST_ANCILLARY_ID == 32
 
 
 def test_constants_equal_the_code() -> None:
     wavelets = SimpleNamespace(**{**vars(wavelet_values), **vars(wavelet_model), **vars(wavelet_coder)})
     modules = {"Wavelet pictures": wavelets,
-               "Integers": entropy, "Times": time_code, "Metadata": container, "Study": container,
+               "Integers": entropy, "Times": time_code, "Metadata": container, "Study": container, "Digest": container,
                "Warnings": warning_code, "Pictures": picture,
                "Coefficients": quantize, "grid-siren": grid_siren, "autoencoder": autoencoder,
-               "Phase": direction}
+               "Phase": direction, "Video": VIDEO}
     rows = table("Constants")
     steps = {row["name"]: float(row["value"]) for row in rows if row["used in"] == "Coefficients"}
     for row in rows:

@@ -1,0 +1,42 @@
+"""A segment as a reader has it: latent, basis and coefficients by its decoder, or a video and coefficients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lrmcodec.decoders.base import Decoder, RestoredSegment
+from lrmcodec.formats.container import CodedSegment, Component
+from lrmcodec.formats.errors import FormatError
+from lrmcodec.video.motion import restore_motion
+from lrmcodec.video.payload import VideoSegment, open_segment
+
+
+def restore_segment(decoder: Decoder, coded: CodedSegment, frame_count: int, size: tuple[int, int]) -> RestoredSegment:
+    """Restore a coded segment of `frame_count` frames of (H, W).
+
+    A segment of video has coefficients only: its latent is empty, its basis None (`open_film` gives the frames).
+
+    Raises
+    ------
+    FormatError
+        When it is damaged.
+    """
+    if Component.VIDEO not in coded.components:
+        return decoder.restore(coded.components, frame_count, size, coded.rank, coded.q)
+    coeffs = restore_motion(coded.components.get(Component.COEFFS, b""), frame_count, coded.rank)
+    return RestoredSegment(np.empty((0, 0), np.float32), None, coeffs, size)
+
+
+def open_film(coded: CodedSegment, frame_count: int, size: tuple[int, int]) -> VideoSegment | None:
+    """The video of a coded segment; None where it is made of pictures or of a network.
+
+    Raises
+    ------
+    FormatError
+        When it is damaged, or there are pictures as well.
+    """
+    if Component.VIDEO not in coded.components:
+        return None
+    if {Component.PICTURES, Component.WAVELETS, Component.LATENT} & set(coded.components):
+        raise FormatError("the segment has a video and pictures.", "The file is damaged; get another copy.")
+    return open_segment(coded.components[Component.VIDEO], frame_count, size)

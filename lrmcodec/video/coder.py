@@ -1,0 +1,73 @@
+"""Coding of one fitted segment as video, with coefficients and room for its phase beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lrmcodec.cardiac.direction import payload_bytes
+from lrmcodec.decoders.base import FittedSegment
+from lrmcodec.formats.container import CodedSegment, Component, segment_bytes
+from lrmcodec.video.motion import code_motion, motion_rank
+from lrmcodec.video.payload import code_bounded, group_of
+from lrmcodec.video.search import VideoSearch, VideoTrial, preset_for
+
+
+@dataclass(frozen=True)
+class VideoCoding:
+    """A segment as video, and the mean PSNR over its frames in dB."""
+
+    coded: CodedSegment
+    psnr_db: float
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the segment adds to the file, its directory entry included."""
+        return segment_bytes(self.coded)
+
+
+class VideoCoder:
+    """Codes a fitted segment of pictures as video.
+
+    Parameters
+    ----------
+    fitted : FittedSegment
+        With a basis of its own.
+    has_phase : bool
+        Whether room is kept for a direction of the cardiac phase.
+    threads : int
+        Of the encoder; they change no byte.
+    tried : callable
+        Called before every trial.
+    """
+
+    def __init__(self, fitted: FittedSegment, has_phase: bool, *, threads: int = 1,
+                 tried: Callable[[], None] = lambda: None) -> None:
+        self._frames, self._threads = fitted.frames, threads
+        self._rank = motion_rank(fitted)
+        self._motion = code_motion(fitted, self._rank)
+        self._phase = bytes(payload_bytes(self._rank)) if has_phase and self._rank else b""
+        self._search = VideoSearch(fitted.frames, threads=threads, tried=tried)
+
+    def within(self, size_bytes: int) -> VideoCoding | None:
+        """The best coding that adds at most `size_bytes` to the file; None when there is none."""
+        room = size_bytes - (segment_bytes(self._segment(bytes(size_bytes))) - size_bytes)
+        return self._coding(self._search.within(room)) if room > 0 else None
+
+    def reaching(self, psnr_db: float) -> VideoCoding | None:
+        """The smallest coding of at least `psnr_db`; None when there is none."""
+        return self._coding(self._search.reaching(psnr_db))
+
+    def bounded(self, max_error: int) -> CodedSegment:
+        """The smallest coding in which no pixel is off by more than `max_error` gray levels."""
+        count, height, width = self._frames.shape
+        payload = code_bounded(self._frames, max_error, preset=preset_for(self._frames.size),
+                               group=group_of((height, width), count, 1), threads=self._threads)
+        return self._segment(payload)
+
+    def _coding(self, trial: VideoTrial | None) -> VideoCoding | None:
+        return None if trial is None else VideoCoding(self._segment(trial.payload), trial.psnr_db)
+
+    def _segment(self, payload: bytes) -> CodedSegment:
+        components = {Component.VIDEO: payload, Component.COEFFS: self._motion, Component.VENTRICLE: self._phase}
+        return CodedSegment(self._rank, 0, {key: value for key, value in components.items() if value})

@@ -1,0 +1,156 @@
+"""A segment as AV1 video: lossy, exact, or with a bounded error in every pixel. Payload layout: SPEC.md, section Video.
+
+    lossy    every k-th frame coded, those between blended linearly
+    levels   gray levels divided by 2 N + 1 and coded without loss: no pixel is off by more than N
+    rest     a lossy video and what it leaves, divided by 2 N + 1 and coded without loss: the same promise
+
+With N = 0 both promises are exact. Which of the two is smaller depends on the noise of the clip; `code_bounded` tries
+both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrmcodec.formats.av1_video import DAMAGED, Quality, Video, encode_video, open_video
+from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.varint import read_varint, write_varint
+
+MAX_EVERY = 64
+MAX_BOUND = 42
+"""Largest bound: rests of up to 255 levels, divided by 2 N + 1 = 85, still differ from each other."""
+
+MIDDLE = 128
+GROUP_PIXELS, LEAST_GROUP, MOST_GROUP = 1 << 26, 64, 512
+"""From one key frame to the next: pixels, and limits in recorded frames."""
+
+Frames = NDArray[np.uint8]
+
+
+class Mode(IntEnum):
+    """How frames follow from the streams; frozen numbers of the format."""
+
+    LOSSY = 0
+    LEVELS = 1
+    REST = 2
+
+
+def code_lossy(frames: Frames, quality: Quality, *, every: int, group: int, threads: int = 1) -> bytes:
+    """Code every `every`-th of frames (T, H, W) uint8, with a key frame every `group` coded frames."""
+    return _payload(Mode.LOSSY, every, 0, encode_video(frames[::every], quality, group=group, threads=threads))
+
+
+def code_bounded(frames: Frames, max_error: int, *, preset: int, group: int, threads: int = 1) -> bytes:
+    """Code frames (T, H, W) uint8 so that no pixel is off by more than `max_error` gray levels, 0 to 42."""
+    step = 2 * max_error + 1
+    exact = Quality(None, preset)
+    levels = ((frames.astype(np.int16) + max_error) // step).astype(np.uint8)
+    first = _payload(Mode.LEVELS, 1, max_error, encode_video(levels, exact, group=group, threads=threads))
+    base = encode_video(frames, Quality(_rest_crf(max_error), preset), group=group, threads=threads)
+    if len(base) >= len(first):
+        return first
+    rest = frames.astype(np.int16) - open_video(base, len(frames), _size(frames)).frames(0, len(frames))
+    rounded = np.sign(rest) * ((np.abs(rest) + max_error) // step)
+    stream = encode_video((rounded + MIDDLE).astype(np.uint8), exact, group=group, threads=threads)
+    return min(first, _payload(Mode.REST, 1, max_error, base, stream), key=len)
+
+
+def _rest_crf(max_error: int) -> float:
+    """Quality of the lossy video under a rest: near the best of 8 to 40 at every bound on lungs (benchmarks/LOG.md)."""
+    return min(20.0 + 2.5 * max(max_error - 4, 0), 50.0)
+
+
+def _payload(mode: Mode, every: int, max_error: int, stream: bytes, rest: bytes = b"") -> bytes:
+    head = b"".join(map(write_varint, (mode, every, max_error, len(rest))))
+    return head + rest + stream
+
+
+def _size(frames: Frames) -> tuple[int, int]:
+    return frames.shape[1], frames.shape[2]
+
+
+@dataclass(frozen=True)
+class VideoSegment:
+    """An opened payload of `count` frames."""
+
+    count: int
+    mode: Mode
+    every: int
+    max_error: int
+    video: Video
+    rest: Video | None
+
+    def frames(self, start: int, stop: int) -> Frames:
+        """Frames (stop - start, H, W) uint8 at recorded times; only what they need is decoded.
+
+        Raises
+        ------
+        FormatError
+            When a stream is not valid AV1 of the promised size.
+        """
+        if self.every > 1:
+            return self._blended(start, stop)
+        coded = self.video.frames(start, stop)
+        step = 2 * self.max_error + 1
+        if self.mode is Mode.LEVELS:
+            return np.asarray(np.minimum(coded.astype(np.int16) * step, 255), np.uint8)
+        if self.rest is not None:
+            rest = (self.rest.frames(start, stop).astype(np.int16) - MIDDLE) * step
+            return np.asarray(np.clip(coded + rest, 0, 255), np.uint8)
+        return coded
+
+    def at(self, positions: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Frames (n, H, W) of [0, 1] at positions (n,) from 0 to count - 1; between frames a straight blend.
+
+        Raises
+        ------
+        FormatError
+            As `frames`.
+        """
+        left = np.clip(np.floor(positions).astype(int), 0, self.count - 1)
+        weight = np.clip(positions - left, 0, 1).astype(np.float32)[:, None, None]
+        right = np.minimum(left + (weight[:, 0, 0] > 0), self.count - 1)
+        needed = np.union1d(left, right)
+        known = np.concatenate([self.frames(int(k), int(k) + 1) for k in needed]).astype(np.float32) / np.float32(255)
+        return np.asarray((1 - weight) * known[np.searchsorted(needed, left)]
+                          + weight * known[np.searchsorted(needed, right)])
+
+    def _blended(self, start: int, stop: int) -> Frames:
+        """Frames between coded ones by linear blending, the last coded one held; rounded half up."""
+        at = np.arange(start, stop)
+        left = at // self.every
+        right = np.minimum(left + 1, self.video.count - 1)
+        first = int(left[0])
+        coded = self.video.frames(first, int(right[-1]) + 1).astype(np.int32)
+        weight = (at % self.every)[:, None, None]
+        mixed = (self.every - weight) * coded[left - first] + weight * coded[right - first]
+        return np.asarray((2 * mixed + self.every) // (2 * self.every), np.uint8)
+
+
+def open_segment(payload: bytes, count: int, size: tuple[int, int]) -> VideoSegment:
+    """Take the payload of `count` frames of (H, W) apart; nothing is decoded.
+
+    Raises
+    ------
+    FormatError
+        When it does not belong to such a segment.
+    """
+    mode, at = read_varint(payload, 0, limit=max(Mode))
+    every, at = read_varint(payload, at, limit=MAX_EVERY)
+    max_error, at = read_varint(payload, at, limit=MAX_BOUND)
+    rest_bytes, at = read_varint(payload, at, limit=len(payload))
+    if every < 1 or (mode != Mode.LOSSY and every > 1) or (mode == Mode.REST) != (rest_bytes > 0):
+        raise FormatError("the video's head contradicts itself.", DAMAGED)
+    rest = open_video(payload[at:at + rest_bytes], count, size) if rest_bytes else None
+    video = open_video(payload[at + rest_bytes:], -(-count // every), size)
+    return VideoSegment(count, Mode(mode), every, max_error, video, rest)
+
+
+def group_of(size: tuple[int, int], count: int, every: int) -> int:
+    """Coded frames of (H, W) in a group: as many as decode in a fraction of a second, all of a short segment."""
+    frames = min(max(GROUP_PIXELS // (size[0] * size[1]), LEAST_GROUP), MOST_GROUP)
+    return max(1, min(frames // every, count))
