@@ -6,6 +6,7 @@ quality.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -109,12 +110,12 @@ def _better(film: VideoCoder, pixels: int, target: Target, low_rank: Callable[[]
 def _video(film: VideoCoder, target: Target, low_rank: Trial | None) -> VideoCoding | None:
     """A video that meets the target; for a quantizer index, one as good as low rank is there."""
     if target.size_bytes is not None:
-        return film.within(target.size_bytes)
-    if target.psnr_db is not None:
-        return film.reaching(target.psnr_db)
-    if low_rank is None:
+        return film.within(target.size_bytes, better_than_db=-math.inf if low_rank is None else low_rank.psnr_db)
+    if low_rank is not None:
+        return film.reaching(target.psnr_db or low_rank.psnr_db, smaller_than=low_rank.size_bytes)
+    if target.psnr_db is None:
         raise TargetError("a quality alone says nothing to the video tool.", "Give --ratio, --size-bytes or --psnr.")
-    return film.reaching(low_rank.psnr_db)
+    return film.reaching(target.psnr_db)
 
 
 def _counted(progress: Progress) -> Callable[[], None]:

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 import pytest
 
 from lrmcodec.decoders import spatial
+from lrmcodec.video import search
 
 QUICK_PRESET = 9
 MAIN: Callable[[list[str]], int] = next(iter(entry_points(group="console_scripts", name="lrmcodec"))).load()
@@ -32,4 +33,5 @@ def quick_pictures() -> Iterator[None]:
         patch.setattr(spatial, "FINAL_PRESETS", ())
         patch.setattr(spatial, "LARGE_PRESET", QUICK_PRESET)
         patch.setattr(spatial, "FAST_PRESET", QUICK_PRESET)
+        patch.setattr(search, "PRESETS", ((float("inf"), QUICK_PRESET),))
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,14 +50,14 @@ class VideoCoder:
         self._phase = bytes(payload_bytes(self._rank)) if has_phase and self._rank else b""
         self._search = VideoSearch(fitted.frames, threads=threads, tried=tried)
 
-    def within(self, size_bytes: int) -> VideoCoding | None:
-        """The best coding that adds at most `size_bytes` to the file; None when there is none."""
+    def within(self, size_bytes: int, *, better_than_db: float = -math.inf) -> VideoCoding | None:
+        """The best coding that adds at most `size_bytes` to the file; None when none is seen to be that good."""
         room = size_bytes - (segment_bytes(self._segment(bytes(size_bytes))) - size_bytes)
-        return self._coding(self._search.within(room)) if room > 0 else None
+        return self._coding(self._search.within(room, better_than_db=better_than_db)) if room > 0 else None
 
-    def reaching(self, psnr_db: float) -> VideoCoding | None:
-        """The smallest coding of at least `psnr_db`; None when there is none."""
-        return self._coding(self._search.reaching(psnr_db))
+    def reaching(self, psnr_db: float, *, smaller_than: float = math.inf) -> VideoCoding | None:
+        """The smallest coding of at least `psnr_db`; None when none is seen to be that small."""
+        return self._coding(self._search.reaching(psnr_db, smaller_than=smaller_than))
 
     def bounded(self, max_error: int) -> CodedSegment:
         """The smallest coding in which no pixel is off by more than `max_error` gray levels."""

@@ -31,7 +31,7 @@ def motion_rank(fitted: FittedSegment) -> int:
 def code_motion(fitted: FittedSegment, rank: int) -> bytes:
     """Code the first `rank` coefficients (T, r) of a fitted segment, weighted by what they are in the pictures."""
     assert fitted.basis is not None
-    weights = np.linalg.norm(fitted.basis[:rank].reshape(rank, -1), axis=1).astype(np.float64)
+    weights = np.linalg.norm(fitted.basis[:rank].reshape(rank, fitted.latent.size), axis=1).astype(np.float64)
     rows = fitted.coeffs[:, :rank] * weights
     scale = FIRST_STD / max(float(rows.std(0).max(initial=0.0)), 1e-30)
     return code_coeffs(rows * scale, np.ones(rank))

@@ -15,19 +15,10 @@ from lrmcodec.formats.container import CodedSegment, Component, PixelDigest, pac
 from lrmcodec.formats.errors import FormatError, TargetError
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import beating_heart
-from lrmcodec.video import search
 
 Run = Callable[..., tuple[int, str, str]]
 
-pytestmark = pytest.mark.usefixtures("quick_pictures", "quick_video")
-
-
-@pytest.fixture(scope="module")
-def quick_video() -> None:
-    """Code video with a fast preset in this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "PRESETS", ((float("inf"), 9),))
-        yield
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 @pytest.fixture(scope="module")
