@@ -95,7 +95,7 @@ class VideoSearch:
 
     def _quickly(self, solve: Callable[[int, int, float], VideoTrial | None],
                  score: Callable[[VideoTrial], float]) -> VideoTrial | None:
-        """Step between coded frames, and index, by a fast preset; larger steps while they are better and all is coarse."""
+        """Step between coded frames and index, by a fast preset; larger steps as long as they are better."""
         best, crf = None, FIRST_CRF
         for every in STEPS:
             if every > 1 and every >= len(self._frames):
