@@ -11,7 +11,7 @@ import click
 from lrmcodec.cli import options
 from lrmcodec.cli.console import Console, Rows, pass_console
 from lrmcodec.cli.files import STREAM, amount, beside, read_input, read_study, refuse_same, shape, source_bytes
-from lrmcodec.cli.mask import DERIVATION, mask_clip, warn_of_text
+from lrmcodec.cli.mask import mask_clip, warn_of_text
 
 if TYPE_CHECKING:
     from lrmcodec.codec import Encoded
@@ -75,10 +75,10 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
                       strict=strict)
     masked = None
     if mask:
-        clip, masked = mask_clip(console, source, clip, review=review, force=force, strict=strict)
+        clip, masked = mask_clip(console, source, clip, review=review, force=force)
     else:
-        warn_of_text(console, source, clip, strict=strict)
-    study = read_study(console, source, clip, DERIVATION if mask else None) if keep_study else b""
+        warn_of_text(console, source, clip)
+    study = read_study(console, source, clip, masked=mask is not None) if keep_study else b""
     with console.progress() as progress:
         encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress,
                                max_error=0 if lossless else max_error, **coding)

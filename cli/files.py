@@ -60,10 +60,10 @@ def tell_warnings(console: Console, path: str, warnings: Sequence[str], strict: 
         console.warn(text, about=path)
 
 
-def read_study(console: Console, path: str, clip: Clip, derivation: str | None = None) -> bytes:
+def read_study(console: Console, path: str, clip: Clip, masked: bool = False) -> bytes:
     """Patient and study of the DICOM file that a clip was read from, as `codec.encode` stores them.
 
-    `derivation` says what was done to the pixels since.
+    `masked` says that only the ultrasound sector is left of the pixels.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def read_study(console: Console, path: str, clip: Clip, derivation: str | None =
     tags = StudyTags.read(path)
     if tags.left_out:
         console.warn(f"elements too long or malformed to be kept: {', '.join(tags.left_out)}", about=path)
-    return (tags.with_derivation(derivation) if derivation else tags).to_bytes()
+    return (tags.masked() if masked else tags).to_bytes()
 
 
 def open_lrm(path: str, *, pack: str | None = None, device: str = "auto") -> LrmFile:

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lrmcodec.cli.console import Console
-from lrmcodec.cli.files import amount, tell_warnings
+from lrmcodec.cli.files import amount
 
 if TYPE_CHECKING:
     from lrmcodec.formats.clip import Clip
     from lrmcodec.formats.dicom_regions import Regions
 
-DERIVATION = "pixels outside the ultrasound sector set to 0"
-"""What a masked clip's DICOM header says about it."""
 
-
-def mask_clip(console: Console, path: str, clip: Clip, *, review: str | None, force: bool,
-              strict: bool) -> tuple[Clip, dict[str, Any]]:
+def mask_clip(console: Console, path: str, clip: Clip, *, review: str | None,
+              force: bool) -> tuple[Clip, dict[str, Any]]:
     """Blank what lies outside the sector; with `review`, a person is shown a contact sheet and asked first.
 
     Returns
@@ -30,7 +27,7 @@ def mask_clip(console: Console, path: str, clip: Clip, *, review: str | None, fo
     Raises
     ------
     ClipError
-        When no sector can be found or, with `strict`, text seems to be left inside.
+        When no sector can be found.
     OutputError
         When the sheet cannot be written, nobody is there to be asked, or the answer is no.
     """
@@ -48,41 +45,24 @@ def mask_clip(console: Console, path: str, clip: Clip, *, review: str | None, fo
         _ask(review)
     console.note(f"{path}: {sector.kept:.1%} of the picture is kept ({sector.source}), the rest is set to 0.")
     if left:
-        text = f"{amount(left, 'line')} of what looks like text inside the sector stay in the pixels"
-        tell_warnings(console, path, [text], strict)
+        console.warn(f"{amount(left, 'line')} of what looks like text inside the sector stay in the pixels", about=path)
     facts = {"sector": sector.source, "kept": sector.kept, "text_lines_removed": len(marks) - left,
              "text_lines_left": left}
     return sector.apply(clip), facts
 
 
-def warn_of_text(console: Console, path: str, clip: Clip, *, strict: bool) -> None:
-    """Warn when a DICOM header says that annotation is burned in, or something looks like text beside the fan.
-
-    Raises
-    ------
-    ClipError
-        Instead of a warning, with `strict`.
-    """
+def warn_of_text(console: Console, path: str, clip: Clip) -> None:
+    """Warn when a DICOM header says that annotation is burned in, or something looks like text beside the fan."""
     regions = _regions(path, clip)
     if regions is None:
         return
-    texts = []
-    if regions.burned_in:
-        texts.append("its header says that annotation which can identify the patient is burned in")
-    from lrmcodec.formats.errors import ClipError
-    from lrmcodec.sector import choose_sector, find_marks, nothing
+    from lrmcodec.sector import text_warnings
 
-    try:
-        sector = choose_sector(clip, regions.boxes(_size(clip)))
-    except ClipError:
-        sector = nothing(_size(clip))  # a still: anything may be text
-    marks = find_marks(clip.frames, sector)
-    if marks:
-        top, left = marks[0].box[:2]
-        lines = amount(len(marks), "line")
-        texts.append(f"{lines} of what looks like text, the first at row {top}, column {left}, may name the patient; "
-                     "'--mask sector' blanks what lies beside the ultrasound")
-    tell_warnings(console, path, texts, strict)
+    texts = text_warnings(clip, regions)
+    for text in texts:
+        console.warn(text, about=path)
+    if texts:
+        console.note("'--mask sector' blanks what lies beside the ultrasound.")
 
 
 def _regions(path: str, clip: Clip) -> Regions | None:

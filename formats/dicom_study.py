@@ -68,6 +68,8 @@ ULTRASOUND = ("US", "IVUS")
 """Modalities of ultrasound; a clip of another kind of machine becomes plain ultrasound."""
 
 MAX_ELEMENT_BYTES = 1 << 16
+MASKED = "pixels outside the ultrasound sector set to 0"
+"""What DerivationDescription says about a masked clip; the only part of it that is kept without identity."""
 DAMAGED = "The file is damaged; get another copy."
 
 
@@ -171,13 +173,15 @@ class StudyTags:
         for keyword in (*technical(), "Rows", "Columns", "NumberOfFrames"):
             if keyword in self.elements:
                 _keep_harmless(kept, self.elements[keyword])
+        if MASKED in str(self.elements.get("DerivationDescription") or ""):
+            kept.DerivationDescription = MASKED
         kept.SpecificCharacterSet = "ISO_IR 192"
         return StudyTags(kept)
 
-    def with_derivation(self, words: str) -> StudyTags:
-        """The same, with a step done to the pixels added to DerivationDescription (PS3.3 C.12.4)."""
+    def masked(self) -> StudyTags:
+        """The same for a clip of which only the ultrasound sector is left, which DerivationDescription says then."""
         elements = deepcopy(self.elements)
-        put_derivation(elements, words)
+        put_derivation(elements, MASKED)
         return StudyTags(elements, self.left_out)
 
     def apply(self, dataset: Dataset) -> None:

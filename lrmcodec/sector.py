@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from skimage.morphology import convex_hull_image
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.frames import FrameCollector
+
+if TYPE_CHECKING:
+    from lrmcodec.formats.dicom_regions import Regions  # needs pydicom
 
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
@@ -271,6 +275,31 @@ def find_marks(frames: NDArray[np.uint8], sector: Sector) -> list[Mark]:
     inside = np.where(sector.mask & still & (around < 0.5), sample.min(axis=0), 0)
     return [Mark(box, kept) for kept, level, widest in ((False, outside, 3.0), (True, inside, 1.5))
             for box in _lines(_letters(level.astype(np.int16), widest), least=5 if kept else 3)]
+
+
+def text_warnings(clip: Clip, regions: Regions) -> list[str]:
+    """What to say about writing in a DICOM clip, as sentences without full stop; none where nothing is seen.
+
+    Parameters
+    ----------
+    clip : Clip
+        The clip, masked or not.
+    regions : Regions
+        What its header says.
+    """
+    texts = []
+    if regions.burned_in:
+        texts.append("its header says that annotation which can identify the patient is burned in")
+    size = (clip.frames.shape[1], clip.frames.shape[2])
+    try:
+        sector = choose_sector(clip, regions.boxes(size))
+    except ClipError:
+        sector = nothing(size)  # a still: anything may be text
+    marks = find_marks(clip.frames, sector)
+    if marks:
+        (top, left, _, _), lines = marks[0].box, f"{len(marks)} line{'s' * (len(marks) > 1)}"
+        texts.append(f"{lines} of what looks like text, the first at row {top}, column {left}, may name the patient")
+    return texts
 
 
 def _letters(level: NDArray[np.int16], widest: float) -> list[Box]:

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from lrmcodec.sector import Box
 
 MEANS = 16
-DERIVATION = "pixels outside the ultrasound sector set to 0"
-"""What the DICOM header of a masked clip says about it."""
 
 HARMLESS = ("frame times", "small colored marks")
 """Beginnings of readers' warnings after which a clip is coded all the same; after others its file is kept as it is."""
@@ -166,7 +164,7 @@ def _header(archive: Archive, file: Path, has_mask: bool) -> Blob:
     if not archive.policy.keep_study:
         tags = tags.without_identity()
     if has_mask:
-        tags = tags.with_derivation(DERIVATION)
+        tags = tags.masked()
     return objects.put_packed(archive.store, tags.to_bytes())
 
 
@@ -209,7 +207,11 @@ def _coded_clip(archive: Archive, clip: Clip, file: Path, facts: Facts, target: 
     else:
         coded = _encode(archive, clip, target, pixels, source_bytes, sector)
     if isinstance(coded, CodedClip) and facts.is_dicom:
-        return replace(coded, header=_header(archive, file, bool(sector)))
+        from lrmcodec.formats.dicom_regions import Regions
+        from lrmcodec.sector import text_warnings
+
+        warnings = [*coded.warnings, *text_warnings(clip, Regions.read(file))]
+        return replace(coded, header=_header(archive, file, bool(sector)), warnings=warnings)
     return coded
 
 
