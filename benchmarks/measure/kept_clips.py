@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from lrmcodec import simulate
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.formats.atomic import atomic_path
 from lrmcodec.formats.clip import Clip
+from lrmcodec.train.pool import simulator_digest
 
 Labelled = tuple[Clip, Labels | None]
 
 
 def kept(folder: Path, name: str, make: Callable[[], Labelled]) -> Labelled:
     """A clip and its labels from the folder, made and kept there the first time; several runs may share it."""
-    path = folder / simulator_version() / f"{name}.npz"
+    path = folder / simulator_digest() / f"{name}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         clip, labels = make()
@@ -31,12 +29,3 @@ def kept(folder: Path, name: str, make: Callable[[], Labelled]) -> Labelled:
     with np.load(path) as arrays:
         text = str(arrays["labels"])
         return Clip(arrays["frames"], arrays["times_s"]), Labels.from_json(json.loads(text)) if text else None
-
-
-@cache
-def simulator_version() -> str:
-    """Digest of the simulator's source."""
-    sha = hashlib.sha256()
-    for path in sorted(Path(str(simulate.__file__)).parent.rglob("*.py")):
-        sha.update(path.read_bytes())
-    return sha.hexdigest()[:12]

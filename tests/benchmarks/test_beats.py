@@ -18,7 +18,7 @@ from lrmcodec.benchmarks.measure.rows import Row, read_rows
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.studies import beats
-from lrmcodec.cardiac.readout import phase_of, read_phase
+from lrmcodec.cardiac.readout import read_phase
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import Phantom, phantom
 
@@ -105,12 +105,13 @@ def test_a_wrong_sign_is_seen_and_turned(heart: Phantom) -> None:
     right = readout_cells(file, read, labels)
     assert right["sign_right"] is True
     assert "ed_turned" not in right
-    upside_down = phase_of(-read.signal, file.times_s, file.fps, confidence=0.5)
+    upside_down = replace(read, signal=-read.signal)
     for known in (labels, replace(labels, area=())):
         wrong = readout_cells(file, upside_down, known)
         assert wrong["sign_right"] is False
         assert wrong["ed_turned"] == tuple(read.ed_frames)
     assert readout_cells(file, read, None)["verdict"] == read.quality_word
+    assert beats.phase_bytes(row(parts="header=10 ventricle=6")) == beats.phase_bytes(row(parts="phase=6")) == 8
 
 
 def test_the_command_writes_page_and_rows(heart: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
