@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lrmcodec.decoders.autoencoder import ConvDecoder, ConvEncoder, ConvShape, to_side
-from lrmcodec.train.export import Arrays, to_half
-from lrmcodec.train.optimizer import schedule
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.train.export import Arrays, card_architecture, to_half
+from lrmcodec.train.optimizer import descend, precision, schedule
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe
 
-CLIP_GRADIENT = 1.0
 GAIN_CLIPS, GAIN_BLOCK, GAIN_STEP = 4, 32, 0.25
 LEAST_GAIN = 1e-5
-
-
-def conv_shape(recipe: Recipe) -> ConvShape:
-    """Shape of the network for a recipe."""
-    return ConvShape(recipe.network.width, recipe.network.latent_size, recipe.network.max_rank)
 
 
 class ConvModules(nn.Module):
@@ -53,7 +46,8 @@ class ConvTrainer:
 
     def __init__(self, recipe: Recipe, pool: Pool, device: str = "cpu") -> None:
         self.recipe, self.pool, self.device = recipe, pool, torch.device(device)
-        self.shape = conv_shape(recipe)
+        network = recipe.network
+        self.shape = ConvShape(network.width, network.latent_size, network.max_rank)
         self.generator = torch.Generator().manual_seed(recipe.training.seed)
         self.modules = ConvModules(self.shape, self.generator).to(self.device)
         self.optimizer = torch.optim.Adam(self.modules.parameters(), betas=(0.9, 0.99))
@@ -66,15 +60,10 @@ class ConvTrainer:
         frames = torch.randint(self.pool.frames.shape[1], (len(clips), training.frames), generator=self.generator)
         rank = training.ranks[int(torch.randint(len(training.ranks), (), generator=self.generator))]
         target = to_side(self.pool.frames[clips[:, None], frames].flatten(0, 1).to(self.device))
-        with self._precision():
+        with precision(self.device, training.precision):
             loss = (self._reconstruct(target, len(clips), rank) - target).square().mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.modules.parameters(), CLIP_GRADIENT)
         factor = schedule(self.step_count / training.steps, self.step_count, training.final_rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = training.network_rate * factor
-        self.optimizer.step()
+        descend(self.optimizer, loss, training.network_rate * factor)
         self._make_orthonormal()
         self.step_count += 1
         return float(loss.detach())
@@ -94,10 +83,9 @@ class ConvTrainer:
         q, r = torch.linalg.qr(self.modules.basis)
         self.modules.basis.copy_(q * torch.sign(torch.diagonal(r)))
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        if self.recipe.training.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
+    def architecture(self) -> dict[str, Any]:
+        """The card's `architecture` object."""
+        return card_architecture(Architecture.AUTOENCODER, self.shape.to_card())
 
     @torch.no_grad()
     def tensors(self) -> Arrays:

@@ -15,73 +15,24 @@ one after each step.
 
 from __future__ import annotations
 
-import contextlib
-import math
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lrmcodec.decoders.amortized import CoeffEncoder, shrink
-from lrmcodec.decoders.grid_network import GridShape, GridSiren, pixel_grid
-from lrmcodec.train.optimizer import RowAdam, schedule
+from lrmcodec.decoders.amortized import shrink
+from lrmcodec.decoders.grid_network import GridShape, pixel_grid
+from lrmcodec.decoders.ids import Architecture
+from lrmcodec.train.export import Arrays, card_architecture
+from lrmcodec.train.grid_export import Probe, grid_tensors
+from lrmcodec.train.grid_modules import Modules
+from lrmcodec.train.optimizer import RowAdam, descend, precision, schedule
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe
 
-BASIC_SPREAD = 1 / 50
-"""LRM-basic draws its basis from U(-a, a) with a = sqrt(6 / d) times this (METHOD, section 1)."""
-
-CLIP_GRADIENT = 1.0
 SLOW_SHARE = 0.1
-
-
-def grid_shape(recipe: Recipe) -> GridShape:
-    """Shape of the network for a recipe's latent structure."""
-    network = recipe.network
-    extra = network.motion_channels if recipe.structure == "video" else 0
-    latent = 0 if recipe.structure == "framewise" else network.channels
-    return GridShape(network.width, network.depth, network.channels + extra, network.grid, latent, network.max_rank,
-                     network.w0_first, network.w0_last)
-
-
-class Modules(nn.Module):
-    """All that Adam moves: the network, the basis, the mean of framewise codes, the encoder of the coefficients.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    generator : torch.Generator
-        Of the first weights.
-    """
-
-    def __init__(self, recipe: Recipe, generator: torch.Generator) -> None:
-        super().__init__()
-        shape = grid_shape(recipe)
-        self.net = GridSiren(shape)
-        self.net.reset(generator)
-        self.basis = nn.Parameter(_first_basis(recipe, shape, generator))
-        framewise = recipe.structure == "framewise"
-        self.mean = nn.Parameter(torch.zeros(shape.modulation_size), requires_grad=framewise)
-        self.encoder = CoeffEncoder(shape.max_rank, framewise)
-        for weight in self.encoder.parameters():
-            bound = 1.0 / math.sqrt(max(weight[0].numel(), 1)) if weight.ndim > 1 else 0.0
-            nn.init.uniform_(weight, -bound, bound, generator=generator)
-
-    def basis_of(self, rank: int) -> Tensor:
-        """First columns of the basis, (d, rank)."""
-        return self.basis[:, :rank]
-
-
-def _first_basis(recipe: Recipe, shape: GridShape, generator: torch.Generator) -> Tensor:
-    size, rank = shape.modulation_size, shape.max_rank
-    free = size - shape.latent_size if recipe.structure == "video" else size  # the last values, of motion channels
-    if recipe.training.orthonormal or recipe.structure != "low-rank":
-        start = torch.linalg.qr(torch.randn(free, rank, generator=generator)).Q
-    else:
-        bound = math.sqrt(6.0 / size) * BASIC_SPREAD
-        start = torch.empty(free, rank).uniform_(-bound, bound, generator=generator)
-    return torch.cat([torch.zeros(size - free, rank), start]).contiguous()
+PROBE_CLIPS, PROBE_PIXELS = 96, 1024
 
 
 class GridTrainer:
@@ -127,14 +78,9 @@ class GridTrainer:
         coords = self.grid[pixels]
         target = self.frames[clips.repeat_interleave(training.frames)[:, None], frames.reshape(-1, 1), pixels] / 255.0
         factor = schedule(self.step_count / training.steps, self.step_count, training.final_rate)
-        with self._precision():
+        with precision(self.device, training.precision):
             loss, mse, latent = self._losses(clips, frames, coords, target, rank)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_([w for w in self.modules.parameters() if w.grad is not None], CLIP_GRADIENT)
-        for group in self.optimizer.param_groups:
-            group["lr"] = training.network_rate * factor * group["share"]
-        self.optimizer.step()
+        descend(self.optimizer, loss, training.network_rate * factor)
         if latent is not None and latent.grad is not None:
             rate = training.latent_rate * max(factor, 0.1 * (self.step_count > 0))
             self.latents.step(clips, latent.grad * self._latent_mask(), rate)
@@ -215,11 +161,24 @@ class GridTrainer:
         rank = training.ranks[int(torch.randint(len(training.ranks), (), generator=self.generator))]
         return clips.to(self.device), frames.to(self.device), pixels.to(self.device), rank
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        """Where the recipe asks for it: bf16 by autocast; TF32 is set once for the process by `run`."""
-        if self.recipe.training.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
+    def architecture(self) -> dict[str, Any]:
+        """The card's `architecture` object."""
+        return card_architecture(Architecture.GRID_SIREN, self.shape.to_card())
+
+    def tensors(self) -> Arrays:
+        """Tensors of a pack, float16."""
+        return grid_tensors(self.modules, self.latents.table, self.coeff_std(), self._probes())
+
+    @torch.no_grad()
+    def _probes(self) -> Iterator[Probe]:
+        """Some pixels of one frame of some clips."""
+        generator = torch.Generator().manual_seed(self.recipe.training.seed)
+        count = len(self.frames)
+        for clip in torch.linspace(0, count - 1, min(count, PROBE_CLIPS)).long().tolist():
+            frame = torch.randint(self.frames.shape[1], (1,), generator=generator).to(self.device)
+            pixels = torch.randint(len(self.grid), (PROBE_PIXELS,), generator=generator).to(self.device)
+            coeffs = self.guess(torch.tensor([clip], device=self.device), frame[None])
+            yield Probe(clip, self.grid[pixels][None], coeffs)
 
     @torch.no_grad()
     def coeff_std(self) -> Tensor:

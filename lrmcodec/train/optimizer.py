@@ -1,14 +1,17 @@
-"""Adam for rows of a table of which each step visits a few, and the schedule of rates."""
+"""What trainers share: the schedule of rates, a step downhill, precision; and Adam for rows of a table."""
 
 from __future__ import annotations
 
+import contextlib
 import math
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 RAMP_STEPS = 50
+CLIP_GRADIENT = 1.0
 FIRST_MEMORY, SECOND_MEMORY = 0.8, 0.98
 """Shorter than Adam's usual ones, since a row is visited some hundred times in all."""
 
@@ -17,6 +20,22 @@ def schedule(done: float, step: int, least: float) -> float:
     """Factor on a rate: a short ramp, then a cosine down to `least` at `done` = 1."""
     cosine = least + (1.0 - least) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
     return cosine * min(1.0, (step + 1) / RAMP_STEPS)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    """Move all weights of the optimizer downhill, gradients cut to CLIP_GRADIENT; a group's `share` scales its rate."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    weights = [weight for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None]
+    torch.nn.utils.clip_grad_norm_(weights, CLIP_GRADIENT)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("share", 1.0)
+    optimizer.step()
+
+
+def precision(device: torch.device, name: str) -> AbstractContextManager[Any]:
+    """Where the recipe asks for it: bf16 by autocast; TF32 is set once for the process by `run`."""
+    return torch.autocast(device.type, torch.bfloat16) if name == "bf16" else contextlib.nullcontext()
 
 
 class RowAdam:

@@ -18,26 +18,21 @@ import numpy as np
 import torch
 
 from lrmcodec.decoders.base import Decoder, Progress, RestoredSegment
-from lrmcodec.decoders.ids import Architecture
 from lrmcodec.decoders.registry import make_decoder
 from lrmcodec.formats.pack import Pack, load_pack
 from lrmcodec.metrics import psnr_db, psnr_of_mse, ssim3d
 from lrmcodec.provenance import tool_versions
 from lrmcodec.train.checkpoint import append_log, load_state, save_state
-from lrmcodec.train.conv_trainer import ConvTrainer, conv_shape
 from lrmcodec.train.data import Frames, held_out, training_pool
-from lrmcodec.train.export import Arrays, PackInMemory, card_architecture, pack_tensors, write_pack
-from lrmcodec.train.grid_trainer import GridTrainer, grid_shape
-from lrmcodec.train.pool import Pool
+from lrmcodec.train.export import PackInMemory, write_pack
 from lrmcodec.train.recipe import Recipe, RecipeError
 from lrmcodec.train.start import load_start
+from lrmcodec.train.trainer import Trainer, make_trainer
 from lrmcodec.train.wavelet_run import WaveletRun
 
 STATE, LOG, PACK = "state.pt", "log.csv", "pack"
 CHECKPOINT_S = 60.0
 REPORT_STEPS = 20
-
-Trainer = GridTrainer | ConvTrainer
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ def run(recipe: Recipe, out: Path, *, device: str = "cpu", resume: bool = False,
     log = _last_row(out / LOG)
     if not finished:
         return Outcome(trainer.step_count, False, None, log.get("train_psnr_db", math.nan))
-    write_pack(out / PACK, make_card(trainer, log), make_tensors(trainer))
+    write_pack(out / PACK, make_card(trainer, log), trainer.tensors())
     return Outcome(trainer.step_count, True, out / PACK, log.get("train_psnr_db", math.nan))
 
 
@@ -109,28 +104,11 @@ def _run_wavelet(recipe: Recipe, out: Path, device: str, resume: bool, minutes: 
     return Outcome(training.trainer.step_count, True, out / PACK, math.nan)
 
 
-def make_trainer(recipe: Recipe, pool: Pool, device: str = "cpu") -> Trainer:
-    """Trainer of a recipe's structure."""
-    return (ConvTrainer if recipe.structure == "autoencoder" else GridTrainer)(recipe, pool, device)
-
-
-def make_tensors(trainer: Trainer) -> Arrays:
-    """Tensors of the pack as it stands now."""
-    return trainer.tensors() if isinstance(trainer, ConvTrainer) else pack_tensors(trainer)
-
-
-def architecture(recipe: Recipe) -> dict[str, Any]:
-    """The card's `architecture` object."""
-    if recipe.structure == "autoencoder":
-        return card_architecture(Architecture.AUTOENCODER, conv_shape(recipe).to_card())
-    return card_architecture(Architecture.GRID_SIREN, grid_shape(recipe).to_card())
-
-
 def make_card(trainer: Trainer, log: Mapping[str, Any]) -> dict[str, Any]:
     """Card of the pack as far as the run knows it; measured qualities and limits are added by hand."""
     recipe = trainer.recipe
     sources = {name: int((trainer.pool.groups == index).sum()) for index, name in enumerate(trainer.pool.names)}
-    return {"name": recipe.name, "architecture": architecture(recipe), "structure": recipe.structure,
+    return {"name": recipe.name, "architecture": trainer.architecture(), "structure": recipe.structure,
             "training": f"{recipe.training.method}, {trainer.step_count} steps, clips: {sources}",
             "recipe": _plain(recipe),
             "run": {"steps": trainer.step_count, "clips": sources, "pool_sha256": trainer.pool.digest(),
@@ -199,7 +177,7 @@ def _save(trainer: Trainer, out: Path) -> None:
 def _check(trainer: Trainer, tests: Mapping[str, list[Frames]], errors: list[float], out: Path,
            seconds: float) -> None:
     """Append a row to the log: PSNR of the batches since the last row, and of held-out clips through the pack."""
-    pack = PackInMemory({"name": "in training", "architecture": architecture(trainer.recipe)}, make_tensors(trainer))
+    pack = PackInMemory({"name": "in training", "architecture": trainer.architecture()}, trainer.tensors())
     decoder = make_decoder(pack, trainer.device.type)
     row: dict[str, Any] = {"step": trainer.step_count, "seconds": round(seconds, 1),
                            "train_psnr_db": round(_db(errors), 3)}

@@ -8,15 +8,15 @@ from torch import Tensor
 from lrmcodec.decoders.grid_network import GridShape
 from lrmcodec.decoders.grid_siren import GridSirenDecoder
 from lrmcodec.decoders.registry import find_pack
-from lrmcodec.train.conv_trainer import ConvTrainer
 from lrmcodec.train.grid_trainer import GridTrainer
 from lrmcodec.train.recipe import RecipeError
+from lrmcodec.train.trainer import Trainer
 
 SAME = ("width", "depth", "grid")
 
 
 @torch.no_grad()
-def load_start(trainer: GridTrainer | ConvTrainer, name_or_path: str) -> None:
+def load_start(trainer: Trainer, name_or_path: str) -> None:
     """Take the network of a pack over; its basis and encoder too where they fit and mean the same.
 
     Frequency factors may differ: weights are scaled so that the network computes the same. Channels that the pack
@@ -30,7 +30,7 @@ def load_start(trainer: GridTrainer | ConvTrainer, name_or_path: str) -> None:
         When there is no such pack.
     """
     pack = find_pack(name_or_path)
-    if isinstance(trainer, ConvTrainer) or pack.arch_id != GridSirenDecoder.arch_id:
+    if not isinstance(trainer, GridTrainer) or pack.arch_id != GridSirenDecoder.arch_id:
         raise RecipeError(f"a run of this structure cannot start from pack '{pack.name}'.", "Remove 'start'.")
     shape = GridShape(**{key: pack.card["architecture"][key] for key in GridShape.__dataclass_fields__})
     for key in SAME:
