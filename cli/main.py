@@ -22,6 +22,7 @@ from lrmcodec.cli.console import Console, printable, take_any_text
 from lrmcodec.cli.decode import decode
 from lrmcodec.cli.demo import demo
 from lrmcodec.cli.encode import encode
+from lrmcodec.cli.export import export
 from lrmcodec.cli.info import info
 from lrmcodec.cli.packs import packs
 from lrmcodec.cli.plot import plot
@@ -56,8 +57,8 @@ def cli(context: click.Context, quiet: bool, verbose: bool) -> None:
     context.ensure_object(Console).level = int(verbose) - int(quiet)
 
 
-for command in (encode, decode, info, readout, plot, walk, report, verify, archive, packs, wrap, unwrap, simulate,
-                train, bench, demo):
+for command in (encode, decode, info, readout, plot, walk, report, verify, archive, export, packs, wrap, unwrap,
+                simulate, train, bench, demo):
     cli.add_command(command)
 
 

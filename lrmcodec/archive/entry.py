@@ -157,6 +157,7 @@ class Entry:
         return _signed({"format": FORMAT, **values})
 
 
+ENTRY_FIELDS, CODING_FIELDS = (frozenset(each.name for each in fields(kind)) for kind in (Entry, Coding))
 REQUIRED = {each.name for each in fields(Entry) if each.default is MISSING and each.default_factory is MISSING}
 
 
@@ -179,8 +180,8 @@ def parse_line(line: bytes) -> Entry:
             if name in values:
                 values[name] = _blob(values[name])
         if "coding" in values:
-            values["coding"] = Coding(**_known(Coding, values["coding"]))
-        return Entry(**_known(Entry, values))
+            values["coding"] = Coding(**_known(CODING_FIELDS, values["coding"]))
+        return Entry(**_known(ENTRY_FIELDS, values))
     except (TypeError, KeyError, AttributeError) as error:
         raise ArchiveError("a manifest line has other fields than it should.", "Use a newer lrmcodec.") from error
 
@@ -207,9 +208,8 @@ def _signed(values: Values) -> bytes:
     return text + f',"check":"{hashlib.sha256(text).hexdigest()[:16]}"}}\n'.encode()
 
 
-def _known(kind: type, values: Values) -> dict[str, Any]:
+def _known(names: frozenset[str], values: Values) -> dict[str, Any]:
     """The values that this version knows; what a later one added is left out."""
-    names = {each.name for each in fields(kind)}
     return {key: value for key, value in values.items() if key in names}
 
 
