@@ -179,6 +179,8 @@ def _coded(archive: Archive, source: Source, file: Path, facts: Facts,
     try:
         clip = read_clip(file)
     except ClipError as error:
+        if "not installed" in error.what:
+            raise  # not archived, so that it is coded once the package is there
         why = COLOR if "contains color" in error.what else UNCODABLE
         return Kept(why, _clean(error.what, source, file))
     damage = [text for text in clip.warnings if not text.startswith(HARMLESS)]

@@ -24,7 +24,7 @@ from lrmcodec.archive.sources import walk
 from lrmcodec.archive.store import LocalStore
 from lrmcodec.benchmarks.studies import archive_set
 from lrmcodec.formats.clip import Clip
-from lrmcodec.formats.errors import OutputError
+from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import beating_heart
 
@@ -399,3 +399,18 @@ def test_masked_clips_are_dark_beside_the_fan(tmp_path: Path, make: Make) -> Non
     assert entry.coding.settings["mask"] in ("fan", "hull", "rectangle")
     decoded = task.codec.decode(objects.read(open_archive(str(tmp_path / "a")).store, entry.coded)).frames
     assert decoded[:, :5, :5].max() < 30
+
+
+def test_a_missing_package_is_no_fault_of_the_file(studies: Path, tmp_path: Path, make: Make,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is archived then, so that the clip is coded once the package is there."""
+    source = next(studies.rglob("IM00000.dcm"))
+
+    def refuse(path: Path) -> Clip:
+        raise ClipError("DICOM files need pydicom, which is not installed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "read_clip", refuse)
+        done = make(tmp_path / "a", source)
+    assert "not installed" in done.failures[0].reason
+    assert make(tmp_path / "a", source).kinds["clip"] == 1
