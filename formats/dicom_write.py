@@ -6,7 +6,9 @@ the caller asks for it and hands them over. Editions of the standard: see `dicom
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Mapping
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -111,9 +113,11 @@ def _image(output: Output, height: int, width: int) -> Dataset:
 
 def _put_spacing(dataset: Dataset, output: Output) -> None:
     """A region over the whole picture that says how large a pixel is (PS3.3 C.8.5.5)."""
-    spacing = output.metadata.get("pixel_spacing_mm")
-    if spacing is None:
+    spacing = _numbers(output.metadata, "pixel_spacing_mm")
+    if not spacing:
         return
+    if len(spacing) != 2:
+        raise _unfit("pixel_spacing_mm", "one number down and one across")
     region = Dataset()
     region.RegionSpatialFormat, region.RegionDataType, region.RegionFlags = 1, 1, 0  # 2D, tissue
     region.RegionLocationMinX0, region.RegionLocationMinY0 = 0, 0
@@ -126,15 +130,47 @@ def _put_spacing(dataset: Dataset, output: Output) -> None:
 def _put_derivation(dataset: Dataset, output: Output) -> None:
     """Say what was done to the pixels, behind what was done before (PS3.3 C.7.6.1.1.3 and C.12.4)."""
     if "LossyImageCompressionMethod" not in dataset:
-        dataset.LossyImageCompressionMethod = output.metadata.get("lossy_methods", [])
-        dataset.LossyImageCompressionRatio = [format_number_as_ds(float(ratio))
-                                              for ratio in output.metadata.get("lossy_ratios", [])]
-    ratio = output.metadata.get("lossy_ratio")
-    _append_lossy(dataset, METHOD, None if ratio is None else float(ratio))
+        dataset.LossyImageCompressionMethod = _codes(output.metadata, "lossy_methods")
+        dataset.LossyImageCompressionRatio = [format_number_as_ds(ratio)
+                                              for ratio in _numbers(output.metadata, "lossy_ratios")]
+    ratios = _numbers(output.metadata, "lossy_ratio")
+    _append_lossy(dataset, METHOD, ratios[0] if ratios else None)
     put_derivation(dataset, f"lossy low-rank compression by lrmcodec {version('lrmcodec')}, for research")
     dataset.DerivationCodeSequence = [*(dataset.get("DerivationCodeSequence") or []),
                                       code("113040", "Lossy Compression")]  # CID 7203
     put_maker(dataset, "Lossy compression of the pixels, and restoring them")
+
+
+def _numbers(metadata: Mapping[str, Any], key: str) -> list[float]:
+    """A number, or all numbers of a list, in the metadata; empty where there is none.
+
+    Raises
+    ------
+    OutputError
+        When one is no number above 0.
+    """
+    value = metadata.get(key)
+    values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [] if value is None else [value]
+    try:
+        numbers = [float(v) for v in values]
+    except (TypeError, ValueError, OverflowError):
+        numbers = [0.0]
+    if not all(np.isfinite(number) and number > 0 for number in numbers):
+        raise _unfit(key, "numbers above 0")
+    return numbers
+
+
+def _codes(metadata: Mapping[str, Any], key: str) -> list[str]:
+    """Code strings in the metadata, empty where there are none; errors as `_numbers`."""
+    value = metadata.get(key)
+    values = list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]
+    if not all(isinstance(v, str) and re.fullmatch(r"[A-Z0-9_ ]{1,16}", v) for v in values):
+        raise _unfit(key, "codes of up to 16 capital letters, digits, spaces and underscores")
+    return values
+
+
+def _unfit(key: str, what: str) -> OutputError:
+    return OutputError(f"DICOM cannot hold the clip's metadata '{key}': it needs {what}.", "Correct or remove it.")
 
 
 def _append_lossy(dataset: Dataset, method: str, ratio: float | None) -> None:

@@ -201,3 +201,17 @@ def test_what_dicom_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="more than DICOM can hold"):
         write_clip(Clip.from_fps(huge, 25), tmp_path / "a.dcm")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("pixel_spacing_mm", "wide"), ("pixel_spacing_mm", [1.0]), ("pixel_spacing_mm", [0.3, float("nan")]),
+    ("pixel_spacing_mm", [0.3, -0.3]), ("pixel_spacing_mm", 0.3), ("pixel_spacing_mm", {"row": 1}),
+    ("lossy_ratio", "much"), ("lossy_ratio", float("inf")), ("lossy_ratio", 10**400), ("lossy_ratios", [None]),
+    ("lossy_methods", [7]), ("lossy_methods", "in small letters"), ("lossy_methods", [b"X"]),
+])
+def test_metadata_of_the_wrong_type(tmp_path: Path, key: str, value: object) -> None:
+    clip = Clip.from_fps(np.zeros((2, 16, 16), np.uint8), 25, {key: value})
+    with pytest.raises(OutputError, match=key) as caught:
+        write_clip(clip, tmp_path / "a.dcm")
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []
