@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lrmcodec import codec
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.sets import Source
-from lrmcodec.cardiac.cavity import SIDE, cavity_shares
+from lrmcodec.cardiac.cavity import FINE, cavity_shares
 from lrmcodec.cardiac.readout import Phase, read_phase
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
@@ -58,7 +58,7 @@ def draw(clip: Clip, labels: Labels, file: codec.LrmFile, phase: Phase) -> Figur
 def _draw_frame(axes: Axes, frame: NDArray[np.uint8], shares: NDArray[np.float32], title: str) -> None:
     height, width = frame.shape
     axes.imshow(frame, cmap="gray", vmin=0, vmax=255)
-    middle = (np.arange(SIDE) + 0.5) / SIDE
+    middle = (np.arange(FINE.side) + 0.5) / FINE.side
     axes.contour(middle * width - 0.5, middle * height - 0.5, shares, levels=[0.5], colors=["#f2c744"], linewidths=1.5)
     axes.set_title(title)
     axes.axis("off")

@@ -1,9 +1,11 @@
-"""The left ventricle in pixels: a small frozen network that finds its cavity, run with numpy while encoding.
+"""The left ventricle in pixels: small frozen networks that find its cavity, run with numpy while encoding.
 
-    frames --cells--> frame, mean, change, depth (28 x 28) --network--> share of each cell that is cavity --sum--> area
+    frames --cells--> frame, mean, change, depth --network--> share of each cell that is cavity --sum--> area
 
-The network is a U-Net (Ronneberger et al. 2015, 10.1007/978-3-319-24574-4_28) of three levels with 28, 14 and 7 cells
-a side, trained on masks of simulated hearts and on lungs without any (`train.cavity_net`). Reading never needs it.
+There are two: U-Nets (Ronneberger et al. 2015, 10.1007/978-3-319-24574-4_28) of three levels over 40 and over 28 cells
+a side, trained on masks of simulated hearts and on lungs without any (`train.cavity_net`). Where one of them takes
+another chamber for the left ventricle its area does not run as a ventricle's does; the one that does is believed.
+Reading never needs them.
 """
 
 from __future__ import annotations
@@ -17,17 +19,27 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from lrmcodec.cardiac.events import likeness
 from lrmcodec.cardiac.signal import Array, half_width_s, prepare, smooth
 
 Cells = NDArray[np.float32]
 
-SIDE = 28
-WEIGHTS = Path(__file__).parent / "cavity.safetensors"
+
+@dataclass(frozen=True)
+class Network:
+    """File of weights, and how many cells a side the network sees."""
+
+    path: Path
+    side: int
+
+
+FINE = Network(Path(__file__).parent / "cavity.safetensors", 40)
+COARSE = Network(Path(__file__).parent / "cavity_coarse.safetensors", 28)
 BLOCK_FRAMES = 64  # that the network sees at a time
 BLOCK_VALUES = 1 << 22  # pixels averaged to cells at a time
 CHANGE_GAIN = 4.0  # brings a cell's standard deviation over time to the size of gray levels
 LEAST_FRAMES = 8
-SURE_CELLS = 20  # cells, those most surely within the cavity, by which it is judged whether there is one
+SURE_SHARE = 0.025  # of the cells, those most surely within the cavity, by which it is judged whether there is one
 LEAST_SEEN = 0.5  # their mean share, below which no ventricle is seen
 FULLY_SEEN = 0.8
 LEAST_QUALITY = 0.1  # periodicity; low, because rhythms may be irregular
@@ -56,8 +68,15 @@ def find_cavity(frames: NDArray[np.uint8], times_s: Array) -> Cavity | None:
     """Measure the cavity in frames (T, H, W); None when there is none that beats."""
     if len(frames) < LEAST_FRAMES:
         return None
-    shares = cavity_shares(frames)
-    seen = float(np.sort(shares.mean(0), axis=None)[-SURE_CELLS:].mean())
+    found = [seen for network in (FINE, COARSE) if (seen := _seen_by(network, frames, times_s)) is not None]
+    return max(found, key=lambda seen: seen[0])[1] if found else None
+
+
+def _seen_by(network: Network, frames: NDArray[np.uint8], times_s: Array) -> tuple[float, Cavity] | None:
+    """How much the area found by a network runs like a ventricle's, and the cavity."""
+    shares = cavity_shares(frames, network)
+    sure_cells = round(SURE_SHARE * network.side ** 2)
+    seen = float(np.sort(shares.mean(0), axis=None)[-sure_cells:].mean())
     if seen < LEAST_SEEN:
         return None
     area = shares.sum((1, 2)).astype(np.float64)
@@ -65,31 +84,31 @@ def find_cavity(frames: NDArray[np.uint8], times_s: Array) -> Cavity | None:
     if clean.quality < LEAST_QUALITY:
         return None
     confidence = min((seen - LEAST_SEEN) / (FULLY_SEEN - LEAST_SEEN), 1.0)
-    share = smooth(area, times_s, times_s, half_width_s(times_s)) / SIDE ** 2
-    return Cavity(np.interp(times_s, clean.even_s, clean.even), share, confidence)
+    share = smooth(area, times_s, times_s, half_width_s(times_s)) / network.side ** 2
+    return likeness(clean), Cavity(np.interp(times_s, clean.even_s, clean.even), share, confidence)
 
 
-def cavity_shares(frames: NDArray[np.uint8]) -> Cells:
-    """Share, 0 to 1, of every cell that is left-ventricular cavity, (T, 28, 28), in frames (T, H, W)."""
-    cells = to_cells(frames)
-    network = _weights()
-    parts = [_run(network, inputs(cells[start:start + BLOCK_FRAMES], cells))
+def cavity_shares(frames: NDArray[np.uint8], network: Network = FINE) -> Cells:
+    """Share, 0 to 1, of every cell that is left-ventricular cavity, (T, side, side), in frames (T, H, W)."""
+    cells = to_cells(frames, network.side)
+    weights = _weights(network.path)
+    parts = [_run(weights, inputs(cells[start:start + BLOCK_FRAMES], cells))
              for start in range(0, len(cells), BLOCK_FRAMES)]
     return np.concatenate(parts)
 
 
-def to_cells(frames: NDArray[np.uint8]) -> Cells:
-    """Frames (T, H, W) averaged to cells (T, 28, 28) of [0, 1]; the shorter side is centered between black ones."""
-    if max(frames.shape[1:]) < SIDE:
-        times = -(-SIDE // max(frames.shape[1:]))
+def to_cells(frames: NDArray[np.uint8], side: int = FINE.side) -> Cells:
+    """Frames (T, H, W) averaged to cells (T, side, side) of [0, 1]; the shorter side is centered between black ones."""
+    if max(frames.shape[1:]) < side:
+        times = -(-side // max(frames.shape[1:]))
         frames = frames.repeat(times, axis=1).repeat(times, axis=2)
     height, width = frames.shape[1:]
     longest = max(height, width)
-    rows, columns = (max(1, round(SIDE * length / longest)) for length in (height, width))
-    top, left = (SIDE - rows) // 2, (SIDE - columns) // 2
+    rows, columns = (max(1, round(side * length / longest)) for length in (height, width))
+    top, left = (side - rows) // 2, (side - columns) // 2
     y, x = (np.linspace(0, length, count + 1).round().astype(int)
             for length, count in ((height, rows), (width, columns)))
-    out = np.zeros((len(frames), SIDE, SIDE), np.float32)
+    out = np.zeros((len(frames), side, side), np.float32)
     area = np.outer(np.diff(y), np.diff(x)) * np.float32(255)
     step = max(1, BLOCK_VALUES // (height * width))
     for start in range(0, len(frames), step):
@@ -100,19 +119,19 @@ def to_cells(frames: NDArray[np.uint8]) -> Cells:
 
 
 def inputs(part: Cells, cells: Cells) -> Cells:
-    """Channels (n, 28, 28, 4) of some frames (n, 28, 28): gray level, the clip's mean, its change, and depth."""
-    depth = np.linspace(-0.5, 0.5, SIDE, dtype=np.float32)[:, None]
+    """Channels (n, side, side, 4) of some frames (n, side, side): gray level, the clip's mean, its change, depth."""
+    depth = np.linspace(-0.5, 0.5, cells.shape[1], dtype=np.float32)[:, None]
     still = (cells.mean(0), CHANGE_GAIN * cells.std(0), depth)
     return np.stack([part, *(np.broadcast_to(channel, part.shape) for channel in still)], axis=-1)
 
 
 @cache
-def _weights() -> Mapping[str, Cells]:
-    return {name: tensor.astype(np.float32) for name, tensor in load_file(WEIGHTS).items()}
+def _weights(path: Path) -> Mapping[str, Cells]:
+    return {name: tensor.astype(np.float32) for name, tensor in load_file(path).items()}
 
 
 def _run(network: Mapping[str, Cells], x: Cells) -> Cells:
-    """Shares (n, 28, 28) from channels (n, 28, 28, 4)."""
+    """Shares (n, side, side) from channels (n, side, side, 4)."""
     first = _block(network, "down1", x)
     second = _block(network, "down2", _pool(first))
     third = _block(network, "down3", _pool(second))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrmcodec.cardiac.phase_net import Posterior
-from lrmcodec.cardiac.signal import GRID_HZ, Array
+from lrmcodec.cardiac.phase_net import Posterior, both_ways
+from lrmcodec.cardiac.signal import GRID_HZ, Array, Clean
 
 NEAR_S = 0.05
 """An event's confidence is the probability that a true one lies no farther away than this."""
@@ -47,6 +47,13 @@ def find_events(found: Posterior, even_s: Array) -> list[Event]:
     """Events in order of time, ED and ES taking turns, of probabilities on the grid (n,)."""
     places = _places(found.ed, even_s, True) + _places(found.es, even_s, False)
     return _best_series(sorted(places, key=lambda event: event.time_s))
+
+
+def likeness(clean: Clean) -> float:
+    """How much a signal runs as a ventricle's size does: probability of its sign times clearness of its events."""
+    upright, _, odds = both_ways(clean.even, clean.period_s)
+    masses = [event.mass for event in find_events(upright, clean.even_s)]
+    return float(np.mean(masses) / (1 + np.exp(-odds))) if masses else 0.0
 
 
 def _places(chances: Array, even_s: Array, is_ed: bool) -> list[Event]:

@@ -26,6 +26,9 @@ REACH = TAPS // 2 * (1 + sum(DILATIONS))  # samples that one output sees to eith
 BLOCK = 1 << 14  # samples looked at at a time
 STEP_GAIN = 5.0  # brings differences between samples to the size of the signal
 USUAL_PERIOD_S, LEAST_PERIOD_S = 0.8, 0.2
+TEMPERATURE = 1.5
+"""By which log odds of the sign are divided: the network is surer on its own simulated signals than on files."""
+
 WEIGHTS = Path(__file__).parent / "phase.safetensors"
 
 
@@ -51,6 +54,12 @@ def posterior(even: Array, period_s: float) -> Posterior:
     out = np.concatenate(parts).astype(np.float64)
     ed, es = (1 / (1 + np.exp(-np.clip(out[:, column], -30, 30))) for column in (0, 1))
     return Posterior(ed, es, float(out[:, 2].mean()))
+
+
+def both_ways(even: Array, period_s: float) -> tuple[Posterior, Posterior, float]:
+    """Posteriors of a signal as it is and turned over, and the log odds that it is the right way up as it is."""
+    upright, turned = (posterior(sign * even, period_s) for sign in (1, -1))
+    return upright, turned, 0.5 * (upright.upright - turned.upright) / TEMPERATURE
 
 
 def _run(x: NDArray[np.float32]) -> NDArray[np.float32]:

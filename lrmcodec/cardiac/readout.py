@@ -19,7 +19,7 @@ import numpy as np
 
 from lrmcodec.cardiac.direction import Direction, read_direction
 from lrmcodec.cardiac.events import Event, find_events
-from lrmcodec.cardiac.phase_net import posterior
+from lrmcodec.cardiac.phase_net import both_ways
 from lrmcodec.cardiac.signal import Array, Clean, prepare, standardize
 from lrmcodec.reader import LrmFile
 from lrmcodec.timeline import nearest_frames
@@ -38,9 +38,6 @@ SURE_EVENTS = 0.6
 
 MOST_SURE = 0.995
 """Probability of the right sign that the pixels can give at most."""
-
-TEMPERATURE = 2.0
-"""By which the network's log odds of the sign are divided: it is surer on its own simulated signals than on files."""
 
 LEAST_INTERVALS = 3
 """Intervals between beats from which their variability is told."""
@@ -183,8 +180,8 @@ class _Reading:
 def _read(clean: Clean, confidence: float | None) -> _Reading:
     """Turn a signal the right way up by what the encoder saw and by its shape; find its events."""
     prior = 0.5 + 0.5 * min(confidence or 0.0, 2 * MOST_SURE - 1)
-    upright, turned = (posterior(sign * clean.even, clean.period_s) for sign in (1, -1))
-    odds = float(np.log(prior / (1 - prior))) + 0.5 * (upright.upright - turned.upright) / TEMPERATURE
+    upright, turned, by_shape = both_ways(clean.even, clean.period_s)
+    odds = float(np.log(prior / (1 - prior))) + by_shape
     found, even = (upright, clean.even) if odds >= 0 else (turned, -clean.even)
     return _Reading(even, float(1 / (1 + np.exp(-abs(odds)))), find_events(found, clean.even_s))
 

@@ -1,10 +1,11 @@
-"""Training of the network that finds the left ventricle while encoding (`lrmcodec.cardiac.cavity`).
+"""Training of the finer network that finds the left ventricle while encoding (`lrmcodec.cardiac.cavity`).
 
 python -m lrmcodec.train.cavity_net --cache DIR --lung FOLDER [--clips 2000] [--steps 5000] -o cavity.safetensors
 
 Apical and parasternal views of simulated hearts with their exact masks, five frames of a beat each, and lung clips of
 the training patients, which have no ventricle. Tone, gain, haze, dropouts, blur, flips and geometry are varied, because
-real scanners differ more from each other than simulated ones do. Seeds from `FIRST_SEED` on are used by nothing else.
+real scanners differ more from each other than simulated ones do. (The coarser one is that of version 0.1, trained the
+same way on 920 hearts of the simulator of that time.) Seeds from `FIRST_SEED` on are used by nothing else.
 A run that was stopped goes on from the state it keeps beside the cache.
 """
 
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from lrmcodec.cardiac.cavity import CHANGE_GAIN, SIDE
+from lrmcodec.cardiac.cavity import CHANGE_GAIN
+from lrmcodec.cardiac.cavity import FINE as NETWORK
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.train.checkpoint import load_state, save_state
 from lrmcodec.train.data import lung_files, read_gray, resize_area
@@ -30,12 +32,13 @@ from lrmcodec.train.pool import cached, simulator_digest
 
 Frames = NDArray[np.uint8]
 
+SIDE = NETWORK.side
 FIRST_SEED = 500_000
 VIEWS = ("a4c",) * 6 + ("a2c",) * 2 + ("plax", "psax")
 FRAMES, FPS = 5, 6.0  # of a training clip: about a beat
 FINE = 2 * SIDE  # training pictures; cells are made after they were varied
 CLASSES = ((1,), (3,), (4, 5))  # labels of left ventricle, left atrium, right heart; only the first is used later
-WIDTHS = (12, 24, 40)
+WIDTHS = (12, 24, 48)
 HEARTS, LUNGS = 8, 2  # clips of a batch
 LUNG_PIECES, LUNG_SPAN = 6, 60
 AREA_SCALE = 40.0  # cells of change in area that weigh as much as the overlap
