@@ -119,7 +119,7 @@ def atomic_path(path: str | os.PathLike[str], force: bool = False) -> Iterator[P
             yield temporary
             _flush(temporary)
             check_writable(path, force)  # somebody else may have written it meanwhile
-            _rename(temporary, target)
+            _rename(temporary, target, force)
     finally:
         _remove(temporary)
 
@@ -154,10 +154,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _rename(temporary: Path, target: Path) -> None:
+def _rename(temporary: Path, target: Path, force: bool) -> None:
     """Put `temporary` in the place of `target`; a folder to be replaced is moved aside first."""
     if not target.is_dir():
-        temporary.replace(target)
+        if force or temporary.is_dir() or not _linked(temporary, target):
+            temporary.replace(target)
     else:
         aside = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.old")
         target.rename(aside)
@@ -166,13 +167,33 @@ def _rename(temporary: Path, target: Path) -> None:
         except BaseException:
             aside.rename(target)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
     with contextlib.suppress(OSError):  # some file systems refuse to sync folders; the file itself is safe
         _sync(target.parent)  # so that the new name survives a power cut
 
 
+def _linked(temporary: Path, target: Path) -> bool:
+    """Give the file its name only if nobody has it, of two processes to one; false where the disk cannot do that.
+
+    Raises
+    ------
+    OutputError
+        When the target has come to exist.
+    """
+    try:
+        os.link(temporary, target)
+    except FileExistsError as error:
+        raise OutputError(f"{target} exists.", "Pass --force to replace it.") from error
+    except OSError:
+        return False
+    return True
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove a file or a folder, as far as that is possible: what matters has been done or has failed before."""
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""Commands whose n-th call of the system fails, for every n; see docs/reliability.md.
+
+Run by tests/reliability/test_faults.py as a process of its own, under the library that is made of tests/faults.c:
+LD_PRELOAD=faults.so python -P tests/faults.py FOLDER prints what it did as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import io
+import json
+import os
+import shutil
+import sys
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from lrmcodec.cli.main import main
+
+KINDS = ("open", "write", "fsync", "rename", "close", "mkdir")
+ERRORS = {"open": (errno.EACCES, errno.ENOSPC, errno.EIO), "write": (errno.ENOSPC, errno.EIO),
+          "fsync": (errno.EIO, errno.ENOSPC), "rename": (errno.EACCES, errno.EIO), "close": (errno.EIO, errno.ENOSPC),
+          "mkdir": (errno.ENOSPC, errno.EACCES)}
+COMMANDS = {
+    "encode": ["encode", "IN/clip.npz", "--rank", "1", "-o", "OUT/x.lrm"],
+    "decode avi": ["decode", "IN/a.lrm", "-o", "OUT/x.avi"],
+    "decode mkv": ["decode", "IN/a.lrm", "-o", "OUT/x.mkv"],
+    "decode mp4": ["decode", "IN/a.lrm", "-o", "OUT/x.mp4"],
+    "decode gif": ["decode", "IN/a.lrm", "-o", "OUT/x.gif"],
+    "decode npy": ["decode", "IN/a.lrm", "-o", "OUT/x.npy"],
+    "decode npz": ["decode", "IN/a.lrm", "-o", "OUT/x.npz"],
+    "decode dcm": ["decode", "IN/a.lrm", "-o", "OUT/x.dcm"],
+    "decode folder": ["decode", "IN/a.lrm", "-o", "OUT/x"],
+    "readout plot": ["readout", "IN/a.lrm", "--plot", "OUT/x.png"],
+    "plot": ["plot", "IN/a.lrm", "-o", "OUT/x.png"],
+    "walk": ["walk", "IN/a.lrm", "--steps", "3", "-o", "OUT/x.gif"],
+    "report": ["report", "IN/a.lrm", "-o", "OUT/x.html"],
+    "wrap": ["wrap", "IN/a.lrm", "-o", "OUT/x.dcm"],
+}
+"""Every command that writes one output; x is what it writes."""
+
+CHANGING = ("decode dcm", "wrap")
+"""Outputs with new identifiers each time: only their size is compared."""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Everything in a folder, hidden files too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def call(arguments: list[str]) -> tuple[int, str]:
+    """Exit code and what was said; a traceback counts as code -1."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return main(arguments), said.getvalue()
+        except BaseException:
+            return -1, traceback.format_exc()
+
+
+def same(name: str, found: dict[str, bytes], wanted: dict[str, bytes]) -> bool:
+    """Whether a folder holds what it should."""
+    if name not in CHANGING:
+        return found == wanted
+    return {key: len(data) for key, data in found.items()} == {key: len(data) for key, data in wanted.items()}
+
+
+def judge(name: str, code: int, said: str, number: int, found: dict[str, bytes], old: dict[str, bytes],
+          new: dict[str, bytes]) -> str:
+    """What is wrong after a failure; empty when all is well."""
+    if code not in (0, 1):
+        return f"code {code}: {said[-300:]}"
+    if code == 0:
+        return "" if same(name, found, new) else f"done, but the output is {sorted(found)}"
+    if not (found == old or same(name, found, new)):
+        return f"neither the old nor the new output: {sorted(found)}"
+    if not ("x" in said and os.strerror(number) in said and said.startswith("error: ")):
+        return f"the message is {said!r}"
+    return ""
+
+
+def try_all(name: str, library: ctypes.CDLL, place: Path, counts: Counter[str]) -> list[str]:
+    """Every call of every kind fails once, with and without an output that is there already."""
+    out, faults = place / "out", []
+    arguments = [part.replace("IN/", f"{place}/in/").replace("OUT/", f"{out}/") for part in COMMANDS[name]]
+
+    def attempt(kind: int, number: int, error: int, old: dict[str, bytes]) -> tuple[int, str, dict[str, bytes]]:
+        shutil.rmtree(out, ignore_errors=True)
+        for key, data in old.items():
+            (out / key).parent.mkdir(parents=True, exist_ok=True)
+            (out / key).write_bytes(data)
+        out.mkdir(exist_ok=True)
+        library.arm(str(out).encode(), kind, number, error)
+        code, said = call([*arguments, "--force"])
+        calls = {part: library.calls(index) for index, part in enumerate(KINDS)}
+        library.arm(b"", -1, 0, 0)
+        attempt.calls = calls  # type: ignore[attr-defined]
+        return code, said, contents(out)
+
+    code, said, new = attempt(-1, 0, 0, {})
+    if code:
+        return [f"{name} failed by itself: {said[-300:]}"]
+    before = {key: b"old" for key in new} if name != "decode folder" else {"x/frame_000000.png": b"old"}
+    for old in ({}, before):
+        attempt(-1, 0, 0, old)
+        made = attempt.calls  # type: ignore[attr-defined]
+        for kind, part in enumerate(KINDS):
+            for number in range(1, made[part] + 1):
+                error = ERRORS[part][number % len(ERRORS[part])]
+                code, said, found = attempt(kind, number, error, old)
+                counts[part] += 1
+                counts["old kept" if code else "new made"] += 1
+                wrong = judge(name, code, said, error, found, old, new)
+                if wrong:
+                    faults.append(f"{name}, {part} {number} of {made[part]}, {errno.errorcode[error]}: {wrong}")
+    return faults
+
+
+def run(place: Path) -> None:
+    """Try all commands, or those that are named, and print the counts and faults."""
+    from lrmcodec.formats.clip import Clip
+    from lrmcodec.formats.video import write_clip
+
+    library = ctypes.CDLL(os.environ["LD_PRELOAD"])
+    (place / "in").mkdir(parents=True)
+    y, x = np.mgrid[:32, :32]
+    frames = np.stack([127 + 100 * np.sin(x / 6 + k / 2) * np.cos(y / 5) for k in range(10)]).astype(np.uint8)
+    write_clip(Clip.from_fps(frames, 20), place / "in" / "clip.npz")
+    assert call(["-q", "encode", str(place / "in" / "clip.npz"), "--rank", "2", "-o", str(place / "in" / "a.lrm")])[0] == 0
+    counts: Counter[str] = Counter()
+    faults = [fault for name in COMMANDS for fault in try_all(name, library, place, counts)]
+    print(json.dumps({"counts": counts, "faults": faults}))
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))
