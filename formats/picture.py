@@ -8,6 +8,7 @@ sections 5.3 to 5.6) follow from the tile size and one byte of flags. Layout and
 
 from __future__ import annotations
 
+import mmap
 import os
 from fractions import Fraction
 from typing import cast
@@ -34,6 +35,9 @@ FLAG_SUPERRES, FLAG_CDEF, FLAG_RESTORATION, FLAG_UV_DELTA_Q = 0x08, 0x04, 0x02, 
 
 OBU_SEQUENCE, OBU_FRAME = 1, 6
 TEMPORAL_DELIMITER = bytes((0x12, 0x00))
+
+ENCODER_BYTES, ENCODER_BYTES_A_PIXEL = 450 << 20, 35
+"""Address space that SVT-AV1 takes, measured on pages of 64 x 64 to 8192 x 2048 pixels; most of it is never used."""
 
 
 def encode_pictures(tiles: NDArray[np.float32], q: int, *, ten_bit: bool, preset: int) -> bytes:
@@ -119,6 +123,7 @@ def _unstack(page: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.fl
 
 
 def _encode_page(page: NDArray[np.float32], q: int, ten_bit: bool, preset: int) -> bytes:
+    _check_room(page.size)
     context = av.CodecContext.create("libsvtav1", "w")
     context.height, context.width = page.shape
     context.pix_fmt = "yuv420p10le" if ten_bit else "yuv420p"
@@ -130,6 +135,14 @@ def _encode_page(page: NDArray[np.float32], q: int, ten_bit: bool, preset: int) 
         context.open()
     packets = [*context.encode(_to_frame(page, ten_bit)), *context.encode(None)]
     return _strip(b"".join(bytes(packet) for packet in packets), page.shape)
+
+
+def _check_room(pixels: int) -> None:
+    """Raise MemoryError where SVT-AV1 would run out of address space: it does not survive that."""
+    try:
+        mmap.mmap(-1, ENCODER_BYTES + ENCODER_BYTES_A_PIXEL * pixels).close()
+    except OSError as error:
+        raise MemoryError("no room for the encoder of pictures") from error
 
 
 def _to_frame(page: NDArray[np.float32], ten_bit: bool) -> av.VideoFrame:

@@ -83,6 +83,7 @@ def test_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     if function == "fsync":
         monkeypatch.setattr(os, "fsync", full)
     else:
+        monkeypatch.setattr(os, "link", full)
         monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OutputError, match="No space left") as caught:
         write_atomic(tmp_path / "a.lrm", b"data")
