@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
-
-from lrmcodec.decoders.base import Decoder, RestoredSegment
 
 BLOCK_VALUES = 1 << 24  # pixels rendered at a time
 
@@ -31,11 +27,3 @@ def resized(pictures: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
     out = resize(pictures, (len(pictures), *size), order=3, mode="edge",  # type: ignore[no-untyped-call]
                  anti_aliasing=True)
     return np.asarray(out, dtype=np.float32)
-
-
-def rendered(decoder: Decoder, segment: RestoredSegment, rows: NDArray[np.float64],
-             size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Yield frames (n, H, W) of coefficients (T, r) in blocks of bounded size."""
-    step = frames_at_a_time(size)
-    for start in range(0, len(rows), step):
-        yield to_uint8(decoder.render(segment, rows[start:start + step], size))

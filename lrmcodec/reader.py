@@ -19,9 +19,9 @@ from lrmcodec.formats.container import MAGIC, Component, check_size, inspect_fil
 from lrmcodec.formats.errors import ClipError, FormatError, TargetError
 from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.pack import Pack
-from lrmcodec.levels import frames_at_a_time, rendered, resized, to_uint8
+from lrmcodec.levels import frames_at_a_time, resized, to_uint8
 from lrmcodec.metrics import ratio
-from lrmcodec.restored import open_film, restore_segment
+from lrmcodec.restored import open_film, rendered, restore_segment
 from lrmcodec.timeline import SAME_TIME_S, coeffs_at, positions_at, times_at_rate
 from lrmcodec.video.motion import fit_pictures
 from lrmcodec.video.payload import VideoSegment

@@ -1,12 +1,16 @@
-"""A segment as a reader has it: latent, basis and coefficients by its decoder, or a video and coefficients."""
+"""A segment as a reader has it, by its decoder or as a video with coefficients beside it; and its frames."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 
 from lrmcodec.decoders.base import Decoder, RestoredSegment
 from lrmcodec.formats.container import CodedSegment, Component
 from lrmcodec.formats.errors import FormatError
+from lrmcodec.levels import frames_at_a_time, to_uint8
 from lrmcodec.video.motion import restore_motion
 from lrmcodec.video.payload import VideoSegment, open_segment
 
@@ -40,3 +44,11 @@ def open_film(coded: CodedSegment, frame_count: int, size: tuple[int, int]) -> V
     if {Component.PICTURES, Component.WAVELETS, Component.LATENT} & set(coded.components):
         raise FormatError("the segment has a video and pictures.", "The file is damaged; get another copy.")
     return open_segment(coded.components[Component.VIDEO], frame_count, size)
+
+
+def rendered(decoder: Decoder, segment: RestoredSegment, rows: NDArray[np.float64],
+             size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Yield frames (n, H, W) of coefficients (T, r) in blocks of bounded size."""
+    step = frames_at_a_time(size)
+    for start in range(0, len(rows), step):
+        yield to_uint8(decoder.render(segment, rows[start:start + step], size))

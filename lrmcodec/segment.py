@@ -19,9 +19,8 @@ from lrmcodec.cardiac.direction import find_direction, payload_bytes
 from lrmcodec.decoders.base import Components, Decoder, FittedSegment, Progress
 from lrmcodec.formats.container import CodedSegment, Component
 from lrmcodec.formats.errors import TargetError
-from lrmcodec.levels import rendered
 from lrmcodec.rate import RANKS, Search, Setting, Target, Trial
-from lrmcodec.restored import restore_segment
+from lrmcodec.restored import rendered, restore_segment
 from lrmcodec.tools import Tools
 
 MAX_SEARCH_RANK = 128
@@ -31,6 +30,8 @@ FIT_SHARE = 0.1  # of the time, for the progress shown
 USUAL_TRIES = 24
 
 Frames = NDArray[np.uint8]
+PhaseBytes = Callable[[int], int]
+"""Bytes kept free at a rank for the direction of the cardiac phase."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,22 @@ class SegmentCoder:
         fitted = self.decoder.fit(frames, limit, self.seed, part_progress(progress, 0, FIT_SHARE))
         fit_seconds = time.perf_counter() - began
         cavity = find_cavity(frames, times_s) if self.phase else None
-        coded = self._coded(fitted, target, cavity is not None, progress)
+        coded = self._coded(fitted, target, payload_bytes if cavity is not None else _no_bytes, progress)
         return (coded if cavity is None else _with_phase(self.decoder, coded, cavity, frames, times_s)), fit_seconds
 
-    def _coded(self, fitted: FittedSegment, target: Target, has_phase: bool, progress: Progress) -> CodedSegment:
+    def _coded(self, fitted: FittedSegment, target: Target, room: PhaseBytes, progress: Progress) -> CodedSegment:
         if not self.tools.may_be_video(self.rank, self.decoder.arch_id):
-            return self._best(fitted, target, has_phase, progress).coded
+            return self._best(fitted, target, room, progress).coded
         first, rest = part_progress(progress, 0, VIDEO_FROM), part_progress(progress, VIDEO_FROM, 1)
-        return self.tools.code(fitted, has_phase, target, lambda: self._best(fitted, target, has_phase, first), rest)
+        return self.tools.code(fitted, room, target, lambda: self._best(fitted, target, room, first), rest)
 
-    def _best(self, fitted: FittedSegment, target: Target, has_phase: bool, progress: Progress) -> Trial:
+    def _best(self, fitted: FittedSegment, target: Target, room: PhaseBytes, progress: Progress) -> Trial:
         """Best trial for the target, by the decoder or by its alternative at the same rank."""
         alternative = self.decoder.alternative
         if alternative is None:
-            return _search(_Trials(self.decoder, fitted, has_phase, progress), target, self.rank)
-        first = _Trials(self.decoder, fitted, has_phase, part_progress(progress, 0, ALTERNATIVE_FROM))
-        other = _Trials(alternative, fitted, has_phase, part_progress(progress, ALTERNATIVE_FROM, 1))
+            return _search(_Trials(self.decoder, fitted, room, progress), target, self.rank)
+        first = _Trials(self.decoder, fitted, room, part_progress(progress, 0, ALTERNATIVE_FROM))
+        other = _Trials(alternative, fitted, room, part_progress(progress, ALTERNATIVE_FROM, 1))
         try:
             found = _search(first, target, self.rank)
         except TargetError:
@@ -110,9 +111,9 @@ class SegmentCoder:
 class _Trials:
     """Codes a fitted segment with one setting after another, for `rate.Search`."""
 
-    def __init__(self, decoder: Decoder, fitted: FittedSegment, has_phase: bool, progress: Progress) -> None:
+    def __init__(self, decoder: Decoder, fitted: FittedSegment, room: PhaseBytes, progress: Progress) -> None:
         self.decoder, self.fitted = decoder, fitted
-        self._has_phase, self._progress = has_phase, progress
+        self._room, self._progress = room, progress
         self._count = 0
 
     def __call__(self, setting: Setting) -> Trial:
@@ -120,12 +121,18 @@ class _Trials:
         done = min(self._count / USUAL_TRIES, 0.97)
         self._progress(FIT_SHARE + (1 - FIT_SHARE) * done, f"coding at rank {setting.rank}")
         components = dict(self.decoder.code(self.fitted, setting.rank, setting.q, final=setting.final))
-        if self._has_phase and setting.rank:
-            components[Component.VENTRICLE] = bytes(payload_bytes(setting.rank))  # its room; `_with_phase` fills it
+        free = self._room(setting.rank)
+        if free:
+            components[Component.VENTRICLE] = bytes(free)  # `_with_phase` fills it
         return Trial(setting, components, self._measured(setting, components))
 
     def _measured(self, setting: Setting, components: Components) -> Callable[[], float]:
         return lambda: _mean_psnr_db(self.decoder, self.fitted.frames, setting, components)
+
+
+def _no_bytes(rank: int) -> int:
+    """No room for a phase, where no heart is seen."""
+    return 0
 
 
 def _search(trials: _Trials, target: Target, rank: int | None) -> Trial:

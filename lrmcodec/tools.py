@@ -62,8 +62,8 @@ class Tools:
         """Whether a segment fitted by a decoder of this architecture may become a video."""
         return self.tool != "low-rank" and rank is None and arch_id in PICTURED
 
-    def code(self, fitted: FittedSegment, has_phase: bool, target: Target, low_rank: Callable[[], Trial],
-             progress: Progress) -> CodedSegment:
+    def code(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], target: Target,
+             low_rank: Callable[[], Trial], progress: Progress) -> CodedSegment:
         """Code a fitted segment that may be a video by the tool that serves the target best.
 
         Raises
@@ -71,7 +71,7 @@ class Tools:
         TargetError
             When none meets the target.
         """
-        film = VideoCoder(fitted, has_phase, threads=self.threads, tried=_counted(progress))
+        film = VideoCoder(fitted, phase_bytes, threads=self.threads, tried=_counted(progress))
         if self.max_error is not None:
             return film.bounded(self.max_error)
         pixels = fitted.frames.size

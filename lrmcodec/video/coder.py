@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lrmcodec.cardiac.direction import payload_bytes
 from lrmcodec.decoders.base import FittedSegment
 from lrmcodec.formats.container import CodedSegment, Component, segment_bytes
 from lrmcodec.video.motion import code_motion, motion_rank
@@ -34,20 +33,20 @@ class VideoCoder:
     ----------
     fitted : FittedSegment
         With a basis of its own.
-    has_phase : bool
-        Whether room is kept for a direction of the cardiac phase.
+    phase_bytes : callable
+        Bytes to keep free at a rank for a direction of the cardiac phase; 0 for none.
     threads : int
         Of the encoder; they change no byte.
     tried : callable
         Called before every trial.
     """
 
-    def __init__(self, fitted: FittedSegment, has_phase: bool, *, threads: int = 1,
+    def __init__(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], *, threads: int = 1,
                  tried: Callable[[], None] = lambda: None) -> None:
         self._frames, self._threads = fitted.frames, threads
         self._rank = motion_rank(fitted)
         self._motion = code_motion(fitted, self._rank)
-        self._phase = bytes(payload_bytes(self._rank)) if has_phase and self._rank else b""
+        self._phase = bytes(phase_bytes(self._rank))
         self._search = VideoSearch(fitted.frames, threads=threads, tried=tried)
 
     def within(self, size_bytes: int, *, better_than_db: float = -math.inf) -> VideoCoding | None:
