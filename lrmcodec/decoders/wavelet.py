@@ -26,7 +26,7 @@ from lrmcodec.formats.errors import PackError
 from lrmcodec.quantize import pixel_step, restore_coeffs
 
 AGAIN = "Install the pack again."
-BIT_WEIGHT = 0.13
+BIT_WEIGHT = 0.09
 """Squared error, in squared steps, that saving a bit is worth."""
 
 
