@@ -54,6 +54,8 @@ CASES = {
     "grid_siren_parts": Case(EVEN, ORTHO, 6),
     "framewise_parts": Case(EVEN, FRAMEWISE, 6),
     "autoencoder_parts": Case(EVEN, MOTION, 6),
+    "wavelet": Case(EVEN, {"rank": 3, "quality": 70, "pack": "wavelet"}),
+    "wavelet_parts": Case(EVEN, {"rank": 2, "quality": 45, "pack": "wavelet"}, 6),
 }
 
 
