@@ -54,7 +54,7 @@ def decode(console: Console, source: str, output: str | None, fps: float | None,
     tell_warnings(console, source, file.warnings, strict)
     wanted = file.select_times(fps=fps, times_s=times, start_s=start, duration_s=duration)
     relative = wanted - wanted[0]
-    metadata = {**file.metadata, "lossy_ratio": file.ratio}
+    metadata = {**file.metadata, **file.compression(wanted, size)}
     with console.progress() as progress:
         blocks = _watched(file.blocks(wanted, size), len(wanted), progress)
         write_frames(target, blocks, relative, force=force, metadata=metadata,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -130,12 +130,14 @@ def _put_spacing(dataset: Dataset, output: Output) -> None:
 def _put_derivation(dataset: Dataset, output: Output) -> None:
     """Say what was done to the pixels, behind what was done before (PS3.3 C.7.6.1.1.3 and C.12.4)."""
     if "LossyImageCompressionMethod" not in dataset:
-        dataset.LossyImageCompressionMethod = _codes(output.metadata, "lossy_methods")
-        dataset.LossyImageCompressionRatio = [format_number_as_ds(ratio)
-                                              for ratio in _numbers(output.metadata, "lossy_ratios")]
+        _put_steps(dataset, _codes(output.metadata, "lossy_methods"), _numbers(output.metadata, "lossy_ratios"))
+    if output.metadata.get("lossless") is True:
+        put_derivation(dataset, f"lossless compression by lrmcodec {version('lrmcodec')}")
+        put_maker(dataset, "Lossless compression of the pixels, and restoring them")
+        return
     ratios = _numbers(output.metadata, "lossy_ratio")
     _append_lossy(dataset, METHOD, ratios[0] if ratios else None)
-    put_derivation(dataset, f"lossy low-rank compression by lrmcodec {version('lrmcodec')}, for research")
+    put_derivation(dataset, f"lossy compression by lrmcodec {version('lrmcodec')}, for research")
     dataset.DerivationCodeSequence = [*(dataset.get("DerivationCodeSequence") or []),
                                       code("113040", "Lossy Compression")]  # CID 7203
     put_maker(dataset, "Lossy compression of the pixels, and restoring them")
@@ -174,19 +176,27 @@ def _unfit(key: str, what: str) -> OutputError:
 
 
 def _append_lossy(dataset: Dataset, method: str, ratio: float | None) -> None:
-    """Append a step to the history of lossy compressions, methods and ratios in pairs (PS3.3 C.7.6.1.1.5).
-
-    A step of which only the method or only the ratio is known is dropped: its value would be read as another step's.
-    With a new ratio that is unknown, methods stand alone.
-    """
+    """Append a step to the history of lossy compressions; where its ratio is unknown, methods stand alone."""
     methods, ratios = (_values(dataset, f"LossyImageCompression{name}") for name in ("Method", "Ratio"))
     steps = list(zip(methods, ratios, strict=False))
-    dataset.LossyImageCompression = "01"
-    dataset.LossyImageCompressionMethod = [*(str(name) for name, _ in steps), method]
-    dataset.pop("LossyImageCompressionRatio", None)
-    if ratio is not None:
-        values = [*(float(value) for _, value in steps), ratio]
-        dataset.LossyImageCompressionRatio = [format_number_as_ds(value) for value in values]
+    _put_steps(dataset, [*(name for name, _ in steps), method],
+               [*(value for _, value in steps), ratio] if ratio is not None else [])
+
+
+def _put_steps(dataset: Dataset, methods: Sequence[Any], ratios: Sequence[Any]) -> None:
+    """Methods and ratios of all lossy compressions so far, in pairs (PS3.3 C.7.6.1.1.5). Once lossy, always lossy.
+
+    A step of which only the method or only the ratio is known is dropped, unless no ratio is known at all: its value
+    would be read as another step's.
+    """
+    count = min(len(methods), len(ratios)) if ratios else len(methods)
+    for name, values in (("Method", [str(method) for method in methods[:count]]),
+                         ("Ratio", [format_number_as_ds(float(ratio)) for ratio in ratios[:count]])):
+        dataset.pop(f"LossyImageCompression{name}", None)
+        if values:
+            setattr(dataset, f"LossyImageCompression{name}", values)
+    lossy = methods or ratios or dataset.get("LossyImageCompression") == "01"
+    dataset.LossyImageCompression = "01" if lossy else "00"
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:

@@ -162,12 +162,12 @@ def decode(source: str | PathLike[str] | bytes | LrmFile, *, fps: float | None =
     """Decode a .lrm file to a clip, at its own frame times, at `fps`, or at `times_s` (seconds, increasing).
 
     `size` (H, W) renders at another size; `start_s` and `duration_s` choose a span. Times of the clip returned
-    begin at 0; its metadata and warnings are the file's, and its ratio as `lossy_ratio`. Errors as in `open`;
+    begin at 0; its metadata and warnings are the file's, with `LrmFile.compression`. Errors as in `open`;
     TargetError when the times lie outside the clip.
     """
     file = source if isinstance(source, LrmFile) else open(source, pack=pack, device=device)
     wanted = file.select_times(fps=fps, times_s=times_s, start_s=start_s, duration_s=duration_s)
-    metadata = {**file.metadata, "lossy_ratio": file.ratio}
+    metadata = {**file.metadata, **file.compression(wanted, size)}
     return Clip(file.frames(wanted, size), wanted - wanted[0], metadata, file.warnings)
 
 

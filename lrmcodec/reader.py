@@ -24,7 +24,7 @@ from lrmcodec.metrics import ratio
 from lrmcodec.restored import open_film, rendered, restore_segment
 from lrmcodec.timeline import SAME_TIME_S, coeffs_at, positions_at, times_at_rate
 from lrmcodec.video.motion import fit_pictures
-from lrmcodec.video.payload import VideoSegment
+from lrmcodec.video.payload import Mode, VideoSegment
 
 MAX_FRAMES_BYTES = 1 << 33  # of one array of frames; more is read block by block
 SEGMENTS_KEPT = 2  # restored segments that a file keeps: one, and the next, with which it is blended
@@ -110,6 +110,25 @@ class LrmFile:
     def ratio(self) -> float:
         """Compression ratio: T * H * W bytes over the file's bytes."""
         return ratio(self.coded.frame_count * self.size[0] * self.size[1], self.size_bytes)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether all frames are promised to come back exactly, at their own times and size."""
+        films = [self._films(index) for index in range(len(self.coded.segments))]
+        return all(film is not None and film.mode is not Mode.LOSSY and film.max_error == 0 for film in films)
+
+    def compression(self, times_s: ArrayLike | None = None, size: tuple[int, int] | None = None) -> dict[str, Any]:
+        """What frames at these times and of this size went through, as metadata of the clip they make.
+
+        Returns
+        -------
+        dict
+            `lossless` True, or the ratio as `lossy_ratio`.
+        """
+        own = times_s is None or np.isin(times_s, self.times_s).all()
+        if own and size in (None, self.size) and self.is_lossless:
+            return {"lossless": True}
+        return {"lossy_ratio": self.ratio}
 
     @cached_property
     def pack(self) -> Pack:

@@ -204,7 +204,7 @@ def _write_clip(archive: Archive, packs: Packs, entry: Entry, target: Path, *, f
             temporary.write_bytes(data)
         return
     file = open_clip(store, packs, entry)
-    metadata = {**entry.coding.technical, "lossy_ratio": file.ratio}
+    metadata = {**entry.coding.technical, **file.compression()}
     write_frames(target, file.blocks(), file.times_s, force=force, metadata=metadata,
                  dicom=DicomOptions(b"" if entry.header is None else objects.read(store, entry.header), keep_study))
 

@@ -104,3 +104,13 @@ def test_left_out_elements_are_named_without_their_values(run: Run, tmp_path: Pa
     assert code == 0
     assert "ProcedureCodeSequence" in err
     assert "Geheim" not in out + err
+
+
+def test_lossless_files_add_no_loss(run: Run, source: Dataset, tmp_path: Path) -> None:
+    assert run("encode", tmp_path / "a.dcm", "--keep-study", "--lossless")[0] == 0
+    assert run("decode", tmp_path / "a.lrm", "-o", tmp_path / "b.dcm", "--keep-study")[0] == 0
+    written = pydicom.dcmread(tmp_path / "b.dcm")
+    assert written.LossyImageCompression == "00"
+    assert written.PixelData == source.PixelData
+    assert run("decode", tmp_path / "a.lrm", "-o", tmp_path / "c.dcm", "--size", "64x96")[0] == 0
+    assert pydicom.dcmread(tmp_path / "c.dcm").LossyImageCompression == "01"

@@ -83,6 +83,30 @@ def test_methods_and_ratios_stay_in_pairs(tmp_path: Path) -> None:
     assert written.LossyImageCompressionRatio == 100
 
 
+@pytest.mark.parametrize(("history", "lossy"), [({}, "00"), ({"lossy_ratios": [8.0], "lossy_methods": ["ISO_10918_1"]},
+                                                             "01")])
+def test_lossless_clips_add_no_loss(tmp_path: Path, history: dict[str, Any], lossy: str) -> None:
+    written = write(tmp_path / "a.dcm", Clip.from_fps(ramp(), 25, {"lossless": True, **history}))
+    assert written.LossyImageCompression == lossy
+    assert written.get("LossyImageCompressionMethod") == (None if lossy == "00" else "ISO_10918_1")
+    assert written.get("LossyImageCompressionRatio") == (None if lossy == "00" else 8)
+    assert "lossless" in written.DerivationDescription
+    assert "DerivationCodeSequence" not in written
+
+
+def test_once_lossy_always_lossy(tmp_path: Path) -> None:
+    written = write(tmp_path / "a.dcm", Clip.from_fps(ramp(), 25, {"lossless": True, "lossy_ratios": [8.0]}))
+    assert written.LossyImageCompression == "01"
+    study = StudyTags.of(write_source(tmp_path / "source.dcm", ramp(), LossyImageCompression="01")).to_bytes()
+    written = write(tmp_path / "b.dcm", Clip.from_fps(ramp(), 25, {"lossless": True}), study=study)
+    assert written.LossyImageCompression == "01"
+
+
+def test_a_video_of_a_lossless_clip_is_lossy(tmp_path: Path) -> None:
+    written = write(tmp_path / "a.dcm", Clip.from_fps(ramp(), 25, {"lossless": True}), pixels="h264")
+    assert (written.LossyImageCompression, written.LossyImageCompressionMethod) == ("01", "ISO_14496_10")
+
+
 # -- with a study --------------------------------------------------------------------------------------------
 
 
@@ -104,7 +128,7 @@ def test_a_study_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
     assert list(written.ImageType) == ["DERIVED", "PRIMARY", "TTE", "0001"]
     assert list(written.LossyImageCompressionRatio) == [8, 312.7]
     assert list(written.LossyImageCompressionMethod) == ["ISO_10918_1", "LRMCODEC"]
-    assert written.DerivationDescription.startswith("JPEG; lossy low-rank compression by lrmcodec ")
+    assert written.DerivationDescription.startswith("JPEG; lossy compression by lrmcodec ")
     assert written.DerivationCodeSequence[0].CodeValue == "113040"
     assert written.ContributingEquipmentSequence[0].Manufacturer == "lrmcodec"
     assert written.Manufacturer == "Acme"
