@@ -61,9 +61,12 @@ def run(*arguments: str) -> Ran:
     return Ran(done.returncode, seconds, cpu_s, memory / 1024, done.stdout)
 
 
-def run_killed(delay_s: float, *arguments: str) -> bool:
-    """Start the command line and kill it, with all its processes' parent, after a while; whether it was alive then."""
+def run_killed(place: Path, delay_s: float, *arguments: str) -> bool:
+    """Archive and kill it some time after it has put its first file into the archive; whether it was alive then."""
+    before = _records(place)
     process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and _records(place) == before:
+        time.sleep(0.05)
     try:
         process.wait(delay_s)
         return False
@@ -71,6 +74,10 @@ def run_killed(delay_s: float, *arguments: str) -> bool:
         process.send_signal(signal.SIGKILL)
         process.wait()
         return True
+
+
+def _records(place: Path) -> int:
+    return sum(1 for _ in (place / "objects").glob("*/*.json"))
 
 
 def objects_of(place: Path) -> dict[str, str]:
@@ -129,11 +136,9 @@ def drill(folder: Path, count: int, kills: int, seed: int) -> list[str]:
     shutil.copyfile(whole / "archive.json", harmed / "archive.json")  # its id salts ids: equal archives need the same
     shutil.copyfile(whole / "objects" / "archive.json", harmed / "objects" / "archive.json")
     draw, killed = random.Random(seed), 0
-    while killed < kills:
-        killed += run_killed(draw.uniform(0.5, 2.0 + 1.2 * timed[2].seconds / kills), "archive", str(studies), "-o",
-                             str(harmed), "-j", "2")
-        if len(list((harmed / "objects").rglob("*.json"))) > len(files):
-            break
+    while killed < kills and run_killed(harmed, draw.uniform(0, 1.2 * timed[2].seconds / kills), "archive",
+                                        str(studies), "-o", str(harmed), "-j", "2"):
+        killed += 1
     last = run("archive", str(studies), "-o", str(harmed), "-j", "2", "--json")
     again = json.loads(last.out)
     checked = run("archive", "verify", str(harmed), "-j", "2", "--json")

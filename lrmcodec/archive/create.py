@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from lrmcodec.archive.entry import Entry
+from lrmcodec.archive.entry import Blob, Entry
 from lrmcodec.archive.errors import ArchiveError
 from lrmcodec.archive.headers import read_facts
 from lrmcodec.archive.home import Archive, open_archive, pack_keys, present, put_pack, write_home
@@ -166,23 +166,23 @@ def _tidy(archive: Archive) -> None:
     put_pack(archive.store, find_pack(archive.policy.pack))
 
 
-def _complete(archive: Archive, there: dict[str, int]) -> tuple[set[str], dict[str, Brief]]:
-    """Ids in the manifest, and entries by where their sources lay of which every object is `there`."""
-    ids, known = set(), {}
+def _complete(archive: Archive, there: dict[str, int]) -> tuple[dict[str, list[Blob]], dict[str, Brief]]:
+    """Objects by ids in the manifest, and entries by where their sources lay of which every object is `there`."""
+    ids, known = {}, {}
     for entry in Manifest(archive.store).entries():
-        ids.add(entry.id)
+        ids[entry.id] = entry.blobs
         if _is_whole(entry, there):
             known[entry.stat] = _brief(entry)
     return ids, known
 
 
-def _settled(archive: Archive, journal: Journal) -> tuple[set[str], dict[str, Brief]]:
+def _settled(archive: Archive, journal: Journal) -> tuple[dict[str, list[Blob]], dict[str, Brief]]:
     """As `_complete`, with the records that a crash kept from the manifest appended to it."""
     there = dict(present(archive.store))
     ids, known = _complete(archive, there)
-    for entry in unlisted(archive.store, ids, list(there)):
+    for entry in unlisted(archive.store, set(ids), list(there)):
         journal.add(entry)
-        ids.add(entry.id)
+        ids[entry.id] = entry.blobs
         if _is_whole(entry, there):
             known[entry.stat] = _brief(entry)
     return ids, known
@@ -213,10 +213,11 @@ def _todo(sources: Iterable[Source], shard: tuple[int, int] | None, known: dict[
             watch(summary)
 
 
-def _take(source: Source, result: Done | Failure | Lost, journal: Journal, ids: set[str], summary: Summary) -> None:
+def _take(source: Source, result: Done | Failure | Lost, journal: Journal, ids: dict[str, list[Blob]],
+          summary: Summary) -> None:
     if isinstance(result, Done):
-        if result.entry.id not in ids:
-            ids.add(result.entry.id)
+        if ids.get(result.entry.id) != result.entry.blobs:  # new, or made again as other objects by another version
+            ids[result.entry.id] = result.entry.blobs
             journal.add(result.entry)
         summary.add(source, _brief(result.entry), is_new=result.is_new)
     else:

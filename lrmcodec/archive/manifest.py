@@ -6,6 +6,7 @@ Every line also lies among the objects, as a record; the journals are only the q
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from secrets import token_hex
@@ -16,6 +17,7 @@ from lrmcodec.archive.store import Store
 
 FOLDER = "manifest"
 RECORD = ".json"
+ID = re.compile(rb'"id":"([0-9a-f]{16})"')
 
 
 class Journal:
@@ -55,18 +57,42 @@ class Manifest:
         self.damaged = 0
 
     def entries(self) -> Iterator[Entry]:
-        """All entries, each once, in the order in which they were written; a line at a time."""
-        seen: set[str] = set()
+        """All entries, each as it was written last, in the order of writing; a line at a time."""
+        last = self._last_places()
+        earlier: dict[str, Entry] = {}
+        for place, (line, is_end) in enumerate(self._lines()):
+            try:
+                entry = parse_line(line)
+            except ArchiveError:
+                self.damaged += not is_end
+                continue
+            if place == last.get(entry.id):
+                earlier.pop(entry.id, None)
+                yield entry
+            else:
+                earlier[entry.id] = entry
+        yield from earlier.values()  # of which the later lines are damaged
+
+    def _last_places(self) -> dict[str, int]:
+        """Number of the last line of each id."""
+        places = {}
+        for place, (line, _) in enumerate(self._lines()):
+            match = ID.search(line)
+            if match is not None:
+                places[match[1].decode()] = place
+        return places
+
+    def _lines(self) -> Iterator[tuple[bytes, bool]]:
+        """Lines of all journals, and whether each is the end of its journal; with one line of memory."""
         for key, _ in self._store.list(FOLDER):
-            for line, is_last in _lines(self._store, key):
-                try:
-                    entry = parse_line(line)
-                except ArchiveError:
-                    self.damaged += not is_last
-                    continue
-                if entry.id not in seen:
-                    seen.add(entry.id)
-                    yield entry
+            with self._store.open(key) as file:
+                before = b""
+                for line in file:
+                    if before:
+                        yield before, False
+                    before = line
+                if before:
+                    yield before, True
 
 
 def listed(store: Store) -> Iterator[Entry]:
@@ -116,14 +142,3 @@ def unlisted(store: Store, known: set[str], keys: list[str]) -> Iterator[Entry]:
             except ArchiveError:
                 continue
 
-
-def _lines(store: Store, key: str) -> Iterator[tuple[bytes, bool]]:
-    """Lines of a journal and whether each is its last, with one line of memory."""
-    with store.open(key) as file:
-        before = b""
-        for line in file:
-            if before:
-                yield before, False
-            before = line
-        if before:
-            yield before, True

@@ -414,3 +414,26 @@ def test_a_missing_package_is_no_fault_of_the_file(studies: Path, tmp_path: Path
         done = make(tmp_path / "a", source)
     assert "not installed" in done.failures[0].reason
     assert make(tmp_path / "a", source).kinds["clip"] == 1
+
+
+def test_what_another_version_makes_again_takes_the_place_of_what_was_lost(
+        studies: Path, place: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the run was stopped between the record and the line of the manifest."""
+    from lrmcodec.archive.verify import verify
+    from lrmcodec.archive.workers import Workers
+
+    before = entries(place)
+    gone = next(entry for entry in before.values() if entry.coded is not None)
+    assert gone.coded is not None
+    (place / gone.coded.key).unlink()
+    meet = task._meet
+    monkeypatch.setattr(task, "_meet", lambda clip, target, pack: meet(clip, Target(quality=70), pack))
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "append", lambda *_: (_ for _ in ()).throw(OutputError("stopped")))
+        with pytest.raises(OutputError):
+            make(place, studies, policy=None)
+    make(place, studies, policy=None)
+    after = entries(place)
+    assert after[gone.path].coded != gone.coded
+    assert set(after) == set(before)
+    assert verify(open_archive(str(place)), Workers()).problems == []
