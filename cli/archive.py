@@ -69,6 +69,8 @@ def archive() -> None:
 @click.option("--lossless-originals", is_flag=True, help="Keep every file byte for byte as well.")
 @click.option("--keep-study", is_flag=True, help="Keep patient and study data of DICOM headers; else nothing of it.")
 @click.option("--mask", type=click.Choice(["sector"]), help="Set what lies beside the ultrasound of clips to 0.")
+@click.option("--review", metavar="DIR", help="With --mask: write contact sheets of clips before and after to DIR, and "
+              "archive nothing yet.")
 @click.option("--hash-paths", is_flag=True, help="Store digests instead of the files' names.")
 @click.option("--shard", metavar="I/N", help="Do only part I of N, for job arrays; all write to one archive.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -76,7 +78,7 @@ def archive() -> None:
 @json_option
 @pass_console
 def create(console: Console, /, sources: tuple[str, ...], output: str, shard: str | None, dry_run: bool,
-           processes: int | None, scheduler: str | None, as_json: bool, **asked: Any) -> int:
+           review: str | None, processes: int | None, scheduler: str | None, as_json: bool, **asked: Any) -> int:
     """Archive files, folders, DICOMDIRs and zips.
 
     Clips become .lrm; stills, reports, waveforms, color and whatever cannot be coded are kept byte for byte. Sources
@@ -87,6 +89,8 @@ def create(console: Console, /, sources: tuple[str, ...], output: str, shard: st
     from lrmcodec.cli.archive_shared import make_workers
 
     options.at_most_one(**{name: asked[name] for name in ("quality", "ratio", "psnr")})
+    if review is not None and asked["mask"] is None:
+        raise click.UsageError("--review shows what --mask does; give both.")
     policy = _policy(asked)
     part = _shard(shard)
     workers = make_workers(processes, scheduler)
@@ -96,6 +100,8 @@ def create(console: Console, /, sources: tuple[str, ...], output: str, shard: st
     if dry_run:
         _show_plan(console, _plan(console, output, found, part), as_json)
         return 0
+    if review is not None:
+        return _review(console, found, Path(review), workers, as_json)
     summary = _run(console, output, policy, found, part, workers)
     _show(console, output, summary, as_json, asked["keep_study"])
     return SOME_FAILED if summary.has_failed else 0
@@ -146,6 +152,28 @@ def _run(console: Console, output: str, policy: Policy | None, found: list[Sourc
 
     with console.progress() as progress:
         return run(make_archive(output, policy), found, workers, shard=part, watch=watch)
+
+
+def _review(console: Console, found: list[Source], folder: Path, workers: Workers, as_json: bool) -> int:
+    """Write contact sheets and say what to do with them."""
+    from lrmcodec.archive.review import Reviewed
+    from lrmcodec.archive.review import review as run
+
+    def watch(done: Reviewed) -> None:
+        count = done.sheets + done.others + len(done.unmasked)
+        progress(count / len(found), f"{count:,} of {len(found):,} files, {amount(done.sheets, 'sheet')}")
+
+    with console.progress() as progress:
+        done = run(found, folder, workers, watch)
+    if as_json:
+        console.data({"sheets": done.sheets, "output": str(folder), "others": done.others,
+                      "unmasked": [{"path": path, "reason": reason} for path, reason in done.unmasked]})
+    elif console.level >= 0:
+        console.facts([("Written", f"{amount(done.sheets, 'contact sheet')} to {folder}"),
+                       ("Next", "look at all of them; then run the command again without --review")])
+    for path, reason in done.unmasked[:SHOWN] if not as_json else ():
+        console.warn(f"{path}: {reason.rstrip('.')}")
+    return SOME_FAILED if done.unmasked else 0
 
 
 def _plan(console: Console, output: str, found: list[Source], part: tuple[int, int] | None) -> Plan:

@@ -34,7 +34,7 @@ from lrmcodec.formats.stamps import even_rate
 from lrmcodec.formats.video import read_clip
 
 if TYPE_CHECKING:
-    from lrmcodec.sector import Box
+    from lrmcodec.sector import Box, Sector
 
 MEANS = 16
 
@@ -201,7 +201,8 @@ def _coded_clip(archive: Archive, clip: Clip, file: Path, facts: Facts, target: 
     """Mask and code a clip, unless equal pixels are there."""
     sector = ""
     if archive.policy.mask:
-        clip, sector = mask_clip(clip, file)
+        found = choose_mask(clip, file)
+        clip, sector = found.apply(clip), found.source
     pixels = pixels_digest(clip)
     twin = _find(archive, known[pixels]) if pixels in known else None
     if twin is not None and twin.coded is not None and twin.coding is not None and _is_same(twin, target):
@@ -217,13 +218,13 @@ def _coded_clip(archive: Archive, clip: Clip, file: Path, facts: Facts, target: 
     return coded
 
 
-def mask_clip(clip: Clip, file: Path) -> tuple[Clip, str]:
-    """A clip with what lies beside the ultrasound set to 0, and how the sector was found.
+def choose_mask(clip: Clip, file: Path) -> Sector:
+    """The part of a clip that shows ultrasound.
 
     Raises
     ------
     ClipError
-        When none can be found.
+        When it cannot be told.
     """
     from lrmcodec.sector import choose_sector
 
@@ -232,8 +233,7 @@ def mask_clip(clip: Clip, file: Path) -> tuple[Clip, str]:
         from lrmcodec.formats.dicom_regions import Regions
 
         boxes = Regions.read(file).boxes((clip.frames.shape[1], clip.frames.shape[2]))
-    sector = choose_sector(clip, boxes)
-    return sector.apply(clip), sector.source
+    return choose_sector(clip, boxes)
 
 
 def _is_same(twin: Entry, target: Target) -> bool:

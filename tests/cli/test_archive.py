@@ -218,3 +218,19 @@ def test_interrupted_by_the_keyboard(studies: Path, tmp_path: Path) -> None:
     assert process.returncode in (130, 3)  # 3: it was done already
     assert "Traceback" not in out + err
     assert not list((place / "locks").iterdir())
+
+
+def test_masks_are_shown_before_anything_is_archived(run: Run, studies: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    source = next(studies.rglob("IM00000.dcm"))
+    report = next(studies.rglob("ST*.dcm"))
+    code, out, _ = run("archive", source, report, "-o", tmp_path / "a", "--mask", "sector", "--review",
+                       tmp_path / "sheets", "-j", 0)
+    assert code == 0
+    assert "look at all of them" in out
+    assert not (tmp_path / "a").exists()
+    sheets = list((tmp_path / "sheets").iterdir())
+    assert [path.name[:11] for path in sheets] == ["IM00000.dcm"]
+    assert Image.open(sheets[0]).width > 64
+    assert run("archive", source, "-o", tmp_path / "a", "--review", tmp_path / "sheets")[0] == 2
