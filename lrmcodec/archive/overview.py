@@ -87,7 +87,7 @@ def studies_of(entries: Iterable[Entry]) -> list[Study]:
 
 def judge(entry: Entry, usual: dict[str, tuple[float, float]]) -> Judged:
     """How unusual a clip is: its quality too low, its heart rate far off, or its reader's warnings."""
-    reasons, score = list(entry.warnings), float(bool(entry.warnings))
+    reasons, score = list(entry.warnings), 0.5 * bool(entry.warnings)  # after all that is unusual by a figure
     for name, words, form in (("ssim3d", "SSIM3D", ".3f"), ("psnr_db", "PSNR", ".1f"),
                               ("heart_rate_bpm", "heart rate", ".0f")):
         value = _figure(entry, name)
