@@ -232,5 +232,6 @@ def test_masks_are_shown_before_anything_is_archived(run: Run, studies: Path, tm
     assert not (tmp_path / "a").exists()
     sheets = list((tmp_path / "sheets").iterdir())
     assert [path.name[:11] for path in sheets] == ["IM00000.dcm"]
-    assert Image.open(sheets[0]).width > 64
+    with Image.open(sheets[0]) as sheet:
+        assert sheet.width > 64
     assert run("archive", source, "-o", tmp_path / "a", "--review", tmp_path / "sheets")[0] == 2
