@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -15,12 +16,15 @@ import pytest
 from safetensors.numpy import save_file
 from wavelet_pack import random_pack
 
+from lrmcodec import codec
 from lrmcodec.decoders.base import FittedSegment
 from lrmcodec.decoders.spatial import SpatialDecoder
 from lrmcodec.decoders.wavelet import WaveletDecoder
 from lrmcodec.decoders.wavelet_coder import decode_pictures, encode_pictures
+from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import FormatError, PackError
+from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import beating_heart
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
@@ -28,6 +32,7 @@ pytestmark = pytest.mark.usefixtures("quick_pictures")
 SIZE = (33, 42)
 FRAMES = beating_heart(16, SIZE, seed=2).frames
 DECODER = WaveletDecoder(random_pack())
+PAYLOADS = {Component.PICTURES, Component.WAVELETS}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,35 @@ def test_stills_are_read_as_well(fitted: FittedSegment) -> None:
         theirs = SpatialDecoder(random_pack()).restore(components, len(FRAMES), SIZE, 3, 90)
         np.testing.assert_array_equal(ours.latent, theirs.latent)
         np.testing.assert_array_equal(ours.coeffs, theirs.coeffs)
+
+
+@pytest.fixture(scope="module")
+def random_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pack on disk; its networks know nothing, so that stills take fewer bytes."""
+    folder = tmp_path_factory.mktemp("pack")
+    save_file(random_pack().arrays, folder / "weights.safetensors")
+    (folder / "card.json").write_text(json.dumps({"name": "random", **random_pack().card}))
+    return folder
+
+
+def test_stills_are_chosen_where_they_are_better(random_folder: Path) -> None:
+    clip = Clip(FRAMES, uniform_times(len(FRAMES), 50))
+    encoded = codec.encode(clip, size_bytes=900, rank=3, pack=load_pack(random_folder))
+    file = codec.open(encoded.data, pack=str(random_folder))
+    assert [set(segment.components) & PAYLOADS for segment in file.coded.segments] == [{Component.PICTURES}]
+    assert 0.97 * 900 <= len(encoded.data) <= 900
+    assert codec.decode(encoded.data, pack=str(random_folder)).frames.shape == FRAMES.shape
+
+
+@pytest.mark.parametrize("target", [{"ratio": 30}, {"psnr_db": 30}, {"quality": 70}])
+def test_the_shipped_pack_is_never_worse_than_stills(target: dict[str, float]) -> None:
+    clip = Clip(FRAMES, uniform_times(len(FRAMES), 50))
+    ours, stills = (codec.encode(clip, rank=3, pack=pack, **target).report for pack in ("wavelet", "spatial"))
+    octaves = np.log2(ours.size_bytes / stills.size_bytes)
+    if "psnr_db" in target:
+        assert octaves <= 0
+    else:
+        assert ours.psnr_db - 1.5 * octaves >= stills.psnr_db - 0.01
 
 
 def only_format_errors(read: Callable[[], object]) -> None:
