@@ -32,7 +32,7 @@ from lrmcodec.formats.container import (
 )
 from lrmcodec.formats.errors import ClipError, LrmError
 from lrmcodec.formats.pack import Pack
-from lrmcodec.rate import read_target
+from lrmcodec.rate import Target, read_target
 from lrmcodec.reader import LrmFile, open
 from lrmcodec.segment import SegmentCoder, part_progress
 from lrmcodec.tools import Tools, usable_cores
@@ -137,17 +137,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     coder = SegmentCoder(decoder, rank, seed, phase, tools)
     shell = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
                       [CodedSegment(0, 0, {})] * count, metadata or {}, study, clip.warnings)
-    used = len(pack_file(shell)) - sum(segment_bytes(segment) for segment in shell.segments)
-    lengths = [stop - start for start, stop in shell.segment_bounds]
-    segments: list[CodedSegment] = []
-    fit_seconds = 0.0
-    for index, (start, stop) in enumerate(shell.segment_bounds):
-        frames = np.ascontiguousarray(clip.frames[start:stop])
-        segment, seconds = coder.code(frames, clip.times_s[start:stop], target.of_part(lengths, index, used),
-                                      part_progress(progress or _silent, index / count, (index + 1) / count))
-        segments.append(segment)
-        used += segment_bytes(segment)
-        fit_seconds += seconds
+    segments, fit_seconds = _code_segments(coder, clip, shell, target, progress or _silent)
     done = replace(shell, segments=segments)
     if max_error is not None:
         done = replace(done, digest=_digest(LrmFile(pack_file(done), decoder=decoder), clip, max_error))
@@ -169,6 +159,27 @@ def decode(source: str | PathLike[str] | bytes | LrmFile, *, fps: float | None =
     wanted = file.select_times(fps=fps, times_s=times_s, start_s=start_s, duration_s=duration_s)
     metadata = {**file.metadata, **file.compression(wanted, size)}
     return Clip(file.frames(wanted, size), wanted - wanted[0], metadata, file.warnings)
+
+
+def _code_segments(coder: SegmentCoder, clip: Clip, shell: CodedClip, target: Target,
+                   progress: Progress) -> tuple[list[CodedSegment], float]:
+    """Segments of a clip for the file `shell`, whose own are empty, and the seconds that fitting took.
+
+    A size is shared out by length, and what a segment leaves goes to the next.
+    """
+    count = len(shell.segments)
+    lengths = [stop - start for start, stop in shell.segment_bounds]
+    used = len(pack_file(shell)) - sum(segment_bytes(segment) for segment in shell.segments)
+    segments: list[CodedSegment] = []
+    fit_seconds = 0.0
+    for index, (start, stop) in enumerate(shell.segment_bounds):
+        frames = np.ascontiguousarray(clip.frames[start:stop])
+        segment, seconds = coder.code(frames, clip.times_s[start:stop], target.of_part(lengths, index, used),
+                                      part_progress(progress, index / count, (index + 1) / count))
+        segments.append(segment)
+        used += segment_bytes(segment)
+        fit_seconds += seconds
+    return segments, fit_seconds
 
 
 def _digest(file: LrmFile, clip: Clip, max_error: int) -> bytes:
