@@ -59,8 +59,8 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
            review: str | None, lossless: bool, max_error: int | None, **coding: Any) -> None:
     """Encode a clip to a .lrm file.
 
-    INPUT is a video, an animated GIF, a DICOM clip, a .npy or .npz array or a folder of PNG pictures. At most one
-    target can be given.
+    INPUT is a video, an animated GIF or WebP, a TIFF, a DICOM clip, a .npy or .npz array, a folder of PNG pictures, or
+    a pipe with one of them. At most one target can be given.
     """
     options.at_most_one(ratio=coding["ratio"], size_bytes=coding["size_bytes"], psnr=psnr, quality=coding["quality"],
                         lossless=lossless or None, max_error=max_error)

@@ -11,14 +11,26 @@ MAX_WARNINGS_BYTES = 4096
 """Of the text before it is deflated; writers leave out what is beyond, readers refuse it."""
 
 PHRASES = """\
-pictures are missing from the numbering
-has been cut off: its end is missing
-was not read: it is one of several picture streams
-frames are shown as far as they could be decoded
-damaged packets were left out
+the file asks for a turn that is no quarter turn: it was not made
+numbers of pictures stand more than once in their names
+pictures of other kinds in the folder were not read: 1
+pictures are missing from the numbering: 1 (7)
+PhotometricInterpretation says RGB, pictures are gray
+NumberOfFrames is missing or makes no sense; 20 frames are stored
+the file holds 20 coded pictures, 19 could be decoded
+the file promises 1.600 s, its pictures end at 0.960 s
+picture stream 1 of 2 was not read: h264, 480 x 640 pixels, 20 packets
+samples of 10 bits were rounded to 8
+frames from 19 on could not be decoded
+FFmpeg reports: a checksum does not fit: pictures are damaged (ffv1)
+FFmpeg reports: the data end too early (mov)
+FFmpeg reports: the data of pictures are damaged (h264)
+frames damaged in part: 1
+damaged packets left out: 1
+the file is cut off: its end is missing
+the file promises 20 frames, 21 were found and read
+the file promises 20 frames, 19 could be decoded
 transparent pixels were shown black
-FFmpeg reports:
-the file promises frames, could be decoded
 color was turned gray
 small colored marks (0.20% of the picture) were turned gray
 frame times are missing, repeated or out of order: 30 frames a second are assumed

@@ -31,6 +31,13 @@ def test_the_most_usual_warning_takes_a_few_bytes() -> None:
 LINES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=80)
 
 
+@pytest.mark.parametrize(("text", "most"), [
+    ("the file promises 40 frames, 24 could be decoded", 16), ("the file is cut off: its end is missing", 10),
+    ("pictures are missing from the numbering: 3 (17, 18, 19)", 24), ("damaged packets left out: 2", 12)])
+def test_usual_warnings_take_little(text: str, most: int) -> None:
+    assert len(encode_warnings([text])) <= most
+
+
 @given(st.lists(LINES, min_size=1, max_size=9))
 def test_sentences_survive(texts: list[str]) -> None:
     assert decode_warnings(encode_warnings(texts)) == tuple(texts)
