@@ -27,6 +27,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
 from lrmcodec.formats.container import MAX_STUDY_BYTES
+from lrmcodec.formats.dicom_header import Header
 from lrmcodec.formats.dicom_tables import RAW_DATA, attributes, confidential, modules
 from lrmcodec.formats.errors import ClipError, FormatError
 
@@ -220,7 +221,7 @@ class StudyTags:
 
     def scale(self, height: int, width: int) -> tuple[float, float]:
         """Rows and columns of a picture of this size for one of the source's."""
-        rows, columns = (int(self.elements.get(keyword) or 0) for keyword in ("Rows", "Columns"))
+        rows, columns = (Header([self.elements]).integer(keyword) or 0 for keyword in ("Rows", "Columns"))
         return (height / rows if rows else 1.0), (width / columns if columns else 1.0)
 
     def _put_series(self, dataset: Dataset, kind: str = "") -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -25,8 +26,8 @@ from pydicom.valuerep import format_number_as_ds
 from lrmcodec.formats.dicom_object import new_object, put_maker, save, study_of
 from lrmcodec.formats.dicom_study import code, put_derivation
 from lrmcodec.formats.dicom_tables import ULTRASOUND_MULTIFRAME
-from lrmcodec.formats.dicom_video import STREAMS, encode_stream
-from lrmcodec.formats.errors import OutputError
+from lrmcodec.formats.dicom_video import STREAMS, Stream, encode_stream
+from lrmcodec.formats.errors import LrmError, OutputError
 from lrmcodec.formats.frames import Output
 from lrmcodec.formats.stamps import even_rate
 
@@ -68,9 +69,9 @@ def _write_native(path: Path, output: Output) -> None:
     if size > MAX_PIXEL_BYTES:
         what = f"{size} bytes of frames are more than DICOM can hold."
         raise OutputError(what, "Choose .mkv, or shorten the clip.")
-    dataset = _image(output, output.height, output.width)
     with path.open("wb") as file:
-        save(file, dataset)
+        with _study_in_plain_words():
+            save(file, _image(output, output.height, output.width))
         # The pixels are the last element; written here frame by frame, they need no memory.
         file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, size + size % 2))
         for frame in output.frames:
@@ -81,6 +82,11 @@ def _write_native(path: Path, output: Output) -> None:
 def _write_video(path: Path, output: Output) -> None:
     stream = STREAMS[output.dicom.pixels]
     data, height, width = encode_stream(output, output.dicom.pixels)
+    with _study_in_plain_words():
+        _write_stream(path, output, stream, data, height, width)
+
+
+def _write_stream(path: Path, output: Output, stream: Stream, data: bytes, height: int, width: int) -> None:
     dataset = _image(output, height, width)
     dataset.file_meta.TransferSyntaxUID = stream.syntax
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "YBR_PARTIAL_420", 0
@@ -89,6 +95,18 @@ def _write_video(path: Path, output: Output) -> None:
     dataset.PixelData = encapsulate([data], has_bot=False)
     dataset["PixelData"].VR = "OB"
     save(path, dataset)
+
+
+@contextmanager
+def _study_in_plain_words() -> Iterator[None]:
+    """Turn what pydicom raises on damaged elements of a carried study into an error that says so."""
+    try:
+        yield
+    except (LrmError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of every kind
+        what = f"the study that the clip carries is damaged and cannot be written ({type(error).__name__})."
+        raise OutputError(what, "Encode the clip again without --keep-study.") from error
 
 
 def _image(output: Output, height: int, width: int) -> Dataset:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 pydicom = pytest.importorskip("pydicom")
 
-from dicom_source import PATIENT, waves, write_source  # noqa: E402
+from dicom_source import PATIENT, header, waves, write_source  # noqa: E402
 from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.encaps import generate_frames  # noqa: E402
 from pydicom.tag import Tag  # noqa: E402
@@ -239,3 +239,21 @@ def test_metadata_of_the_wrong_type(tmp_path: Path, key: str, value: object) -> 
         write_clip(clip, tmp_path / "a.dcm")
     assert caught.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("pixels", ["native", "h264"])
+def test_a_damaged_study_is_an_error_in_plain_words(tmp_path: Path, pixels: str) -> None:
+    source = header(2, 32, 48)
+    source.add_new(0x00186011, "US", 5)  # the sequence of regions
+    options = DicomOptions(StudyTags.of(source).to_bytes(), keep_study=True, pixels=pixels)
+    frames = np.zeros((2, 32, 48), np.uint8)
+    with pytest.raises(OutputError, match="the study that the clip carries is damaged"):
+        write_frames(tmp_path / "a.dcm", iter([frames]), np.array([0, 0.04]), dicom=options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_of_no_size_scales_nothing() -> None:
+    source = header(2, 32, 48)
+    source.add_new(0x00280010, "US", [32, 33])
+    source.add_new(0x00280011, "FD", float("nan"))
+    assert StudyTags.of(source).scale(16, 24) == (0.5, 1.0)
