@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,13 +22,20 @@ pytest.importorskip("pydicom")
 QUICK = Policy(Target(quality=40))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quick_pictures() -> Iterator[None]:
+@contextlib.contextmanager
+def quick() -> Iterator[None]:
+    """Code pictures with a fast preset, and do not wait for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spatial, "FINAL_PRESETS", ())
         patch.setattr(spatial, "LARGE_PRESET", 9)
         patch.setattr(spatial, "FAST_PRESET", 9)
         patch.setattr(os, "fsync", lambda descriptor: None)  # most of the time of these tests
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick():
         yield
 
 
@@ -41,9 +49,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(place: Path | str, *sources: Path, policy: Policy | None = QUICK, processes: int = 0) -> Summary:
     """Archive in this process."""
-    archive = make_archive(str(place), policy)
-    _opened.cache_clear()
-    return create(archive, walk([str(source) for source in sources], str(place)), Workers(processes))
+    with quick():  # also where a fixture of the whole session asks
+        archive = make_archive(str(place), policy)
+        _opened.cache_clear()
+        return create(archive, walk([str(source) for source in sources], str(place)), Workers(processes))
 
 
 @pytest.fixture(scope="session")
