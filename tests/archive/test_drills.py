@@ -200,3 +200,20 @@ def test_wrong_content_under_a_right_name(place: Path, archive: Archive) -> None
     (place / one.key).write_bytes((place / two.key).read_bytes())
     assert one.key.rpartition("/")[2][:64] != two.key.rpartition("/")[2][:64]
     assert check(place).problems
+
+
+def test_an_archive_that_is_being_written_is_not_called_damaged(place: Path, studies: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects that appear after they were listed, and records whose lines are still to come."""
+    from lrmcodec.archive import verify as module
+    from lrmcodec.archive.lock import locked
+
+    listing = dict(module.present(open_archive(str(place)).store))
+    clip = a_clip(place)
+    monkeypatch.setattr(module, "present", lambda store: [item for item in listing.items() if clip.id not in item[0]])
+    assert check(place).problems == []
+    shutil.rmtree(place / "manifest")
+    (place / "manifest").mkdir()
+    with locked(open_archive(str(place)).store):
+        assert check(place).problems == []
+    assert check(place).problems
