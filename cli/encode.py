@@ -15,6 +15,7 @@ from lrmcodec.cli.mask import mask_clip, warn_of_text
 
 if TYPE_CHECKING:
     from lrmcodec.codec import Encoded
+    from lrmcodec.formats.clip import Clip
 
 SUFFIX = ".lrm"
 
@@ -80,7 +81,7 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
         warn_of_text(console, source, clip)
     study = read_study(console, source, clip, masked=mask is not None) if keep_study else b""
     with console.progress() as progress:
-        encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, study=study, progress=progress,
+        encoded = codec.encode(clip, psnr_db=psnr, pack=chosen, metadata=_kept(clip), study=study, progress=progress,
                                max_error=0 if lossless else max_error, **coding)
     _save(encoded, target, force)
     if as_json:
@@ -88,6 +89,12 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
                       **encoded.as_dict()})
     elif console.level >= 0:
         console.facts(_summary(encoded, source, target), err=target == STREAM)
+
+
+def _kept(clip: Clip) -> dict[str, str]:
+    """What `info` can tell of the source later: where the times of a DICOM clip come from."""
+    source = clip.metadata.get("times_source")
+    return {"times_source": source} if source else {}
 
 
 def _check_output(source: str, output: str | None, force: bool, as_json: bool) -> str:

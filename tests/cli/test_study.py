@@ -47,6 +47,14 @@ def test_there_and_back(run: Run, source: Dataset, tmp_path: Path) -> None:
     assert float(written.LossyImageCompressionRatio) == pytest.approx(facts["ratio"])
 
 
+def test_info_tells_where_the_times_come_from(run: Run, source: Dataset, tmp_path: Path) -> None:
+    assert run("encode", tmp_path / "a.dcm", "--ratio", 5)[0] == 0
+    _, out, _ = run("info", tmp_path / "a.lrm")
+    assert "times_source FrameTime" in " ".join(out.split())
+    _, out, _ = run("info", tmp_path / "a.lrm", "--json")
+    assert json.loads(out)["metadata"] == {"times_source": "FrameTime"}
+
+
 def test_another_size_moves_the_regions(run: Run, source: Dataset, tmp_path: Path) -> None:
     assert run("encode", tmp_path / "a.dcm", "--keep-study", "--rank", 1)[0] == 0
     assert run("decode", tmp_path / "a.lrm", "-o", tmp_path / "b.dcm", "--keep-study", "--size", "64x96")[0] == 0
