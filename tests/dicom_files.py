@@ -176,3 +176,30 @@ def item(**elements: Any) -> Dataset:
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
     return dataset
+
+
+def small_files(folder: Path) -> list[Path]:
+    """Small files of many syntaxes and kinds of pixels, written into a folder."""
+    gray = ramp(4, 24, 32)
+    color = np.repeat(gray[..., None], 3, axis=3)
+    deep: dict[str, Any] = {"BitsStored": 12, "HighBit": 11, "WindowCenter": "2048", "WindowWidth": "4096"}
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for name in ("Red", "Green", "Blue"):
+        palette[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
+        palette[f"{name}PaletteColorLookupTableData"] = bytes(range(256))
+    groups = [item(FrameContentSequence=[item(FrameAcquisitionDateTime=f"2024010112000{i}")]) for i in range(4)]
+    j2k = stills(gray, "jpeg2000", "gray", pred="dwt53", format="j2k")
+    return [
+        make(folder / "a", gray, FrameTime="20"),
+        make(folder / "b", gray.astype(np.uint16) * 16, BIG_ENDIAN, CineRate="30", **deep),
+        make(folder / "c", gray.astype(np.uint16) * 16, PerFrameFunctionalGroupsSequence=groups, **deep),
+        make(folder / "d", gray, DEFLATED, FrameTimeVector=[0, 20, 20, 20]),
+        make(folder / "e", gray, **palette),
+        make_compressed(folder / "f", color.shape, JPEG_BASELINE, jpegs(color),
+                        PhotometricInterpretation="YBR_FULL_422"),
+        make_compressed(folder / "g", gray.shape, JPEG_LOSSLESS_SV1, list(map(lossless_jpeg, gray))),
+        make_compressed(folder / "h", gray.shape, JPEG_LS, stills(gray, "jpegls", "gray")),
+        make_compressed(folder / "i", gray.shape, JPEG_2000, j2k, table=False),
+        make_compressed(folder / "j", gray.shape, RLE, [rle([frame]) for frame in gray]),
+        make_compressed(folder / "k", color.shape, H264, [stream(gray, "libx264", "h264")]),
+    ]

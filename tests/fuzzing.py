@@ -1,7 +1,7 @@
 """Mutated files for readers: what comes out, how long it takes and how much memory; see docs/reliability.md.
 
-By hand, from the checkout: python -P tests/fuzzing.py KIND COUNT [FIRST], KIND one of lrm, avi, mp4, mkv, gif, npz,
-webp, tif, png. Input number i depends on KIND and i alone.
+By hand, from the checkout: python -P tests/fuzzing.py KIND COUNT [FIRST], KIND one of lrm, dcm, avi, mp4, mkv, gif,
+npz, webp, tif, png. Input number i depends on KIND and i alone.
 """
 
 from __future__ import annotations
@@ -123,13 +123,17 @@ def read_lrm(data: bytes, path: Path) -> None:
 
 
 def small_clips(kind: str) -> list[bytes]:
-    """Small clips of one kind; two for mp4, whose table can stand at either end."""
+    """Small clips of one kind; of DICOM one a syntax and kind of pixels."""
     from PIL import Image
 
     from lrmcodec.formats.video import write_clip
 
     frames = np.random.default_rng(7).integers(0, 256, (6, 4, 6), np.uint8).repeat(8, 1).repeat(8, 2)
     with tempfile.TemporaryDirectory() as folder:
+        if kind == "dcm":
+            from dicom_files import small_files
+
+            return [path.read_bytes() for path in small_files(Path(folder))]
         path = Path(folder) / f"a.{kind}"
         if kind in ("webp", "tif", "png"):
             pictures = [Image.fromarray(frame) for frame in frames]
@@ -224,6 +228,7 @@ def main(kind: str, count: int, first: int = 0) -> int:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parent))  # which -P leaves out
     if "--child" in sys.argv:
         done = run(sys.argv[1], range(int(sys.argv[3]), int(sys.argv[4])))
         print(json.dumps({"counts": done.counts, "seconds": done.seconds, "peak_bytes": done.peak_bytes,

@@ -18,6 +18,13 @@ def test_mutated_lrm_files_are_read_or_refused() -> None:
     assert outcome.counts["read"] > 500  # mutations that all fail at the door would show nothing
 
 
+def test_mutated_dicom_files_are_read_or_refused() -> None:
+    pytest.importorskip("pydicom")
+    outcome = run("dcm", range(400))
+    assert outcome.faults == []
+    assert outcome.counts["read"] > 50
+
+
 @pytest.mark.parametrize("kind", ["avi", "mp4", "mkv", "gif", "npz", "webp", "tif", "png"])
 def test_mutated_clips_are_read_or_refused(kind: str) -> None:
     outcome = run(kind, range(40))
