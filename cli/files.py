@@ -84,9 +84,9 @@ def read_study(console: Console, path: str, clip: Clip, masked: bool = False) ->
 
 def open_lrm(path: str, *, pack: str | None = None, device: str = "auto") -> LrmFile:
     """Open a .lrm file by name, or from stdin when the name is '-'."""
-    from lrmcodec import codec
+    from lrmcodec import reader
 
-    return codec.open(sys.stdin.buffer.read() if path == STREAM else path, pack=pack, device=device)
+    return reader.open(sys.stdin.buffer.read() if path == STREAM else path, pack=pack, device=device)
 
 
 def beside(source: str, ending: str) -> str:

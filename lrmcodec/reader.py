@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,9 @@ from lrmcodec.metrics import ratio
 from lrmcodec.restored import open_film, rendered, restore_segment
 from lrmcodec.timeline import SAME_TIME_S, coeffs_at, positions_at, times_at_rate
 from lrmcodec.video.motion import fit_pictures
-from lrmcodec.video.payload import Mode, VideoSegment
+
+if TYPE_CHECKING:
+    from lrmcodec.video.payload import VideoSegment
 
 MAX_FRAMES_BYTES = 1 << 33  # of one array of frames; more is read block by block
 SEGMENTS_KEPT = 2  # restored segments that a file keeps: one, and the next, with which it is blended
@@ -115,7 +117,7 @@ class LrmFile:
     def is_lossless(self) -> bool:
         """Whether all frames are promised to come back exactly, at their own times and size."""
         films = [self._films(index) for index in range(len(self.coded.segments))]
-        return all(film is not None and film.mode is not Mode.LOSSY and film.max_error == 0 for film in films)
+        return all(film is not None and film.mode.name != "LOSSY" and film.max_error == 0 for film in films)
 
     def compression(self, times_s: ArrayLike | None = None, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """What frames at these times and of this size went through, as metadata of the clip they make.

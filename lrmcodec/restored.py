@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,9 @@ from lrmcodec.decoders.base import Decoder, RestoredSegment
 from lrmcodec.formats.container import CodedSegment, Component
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.levels import frames_at_a_time, to_uint8
-from lrmcodec.video.motion import restore_motion
-from lrmcodec.video.payload import VideoSegment, open_segment
+
+if TYPE_CHECKING:
+    from lrmcodec.video.payload import VideoSegment
 
 
 def restore_segment(decoder: Decoder, coded: CodedSegment, frame_count: int, size: tuple[int, int]) -> RestoredSegment:
@@ -27,6 +29,8 @@ def restore_segment(decoder: Decoder, coded: CodedSegment, frame_count: int, siz
     """
     if Component.VIDEO not in coded.components:
         return decoder.restore(coded.components, frame_count, size, coded.rank, coded.q)
+    from lrmcodec.video.motion import restore_motion
+
     coeffs = restore_motion(coded.components.get(Component.COEFFS, b""), frame_count, coded.rank)
     return RestoredSegment(np.empty((0, 0), np.float32), None, coeffs, size)
 
@@ -43,6 +47,8 @@ def open_film(coded: CodedSegment, frame_count: int, size: tuple[int, int]) -> V
         return None
     if {Component.PICTURES, Component.WAVELETS, Component.LATENT} & set(coded.components):
         raise FormatError("the segment has a video and pictures.", "The file is damaged; get another copy.")
+    from lrmcodec.video.payload import open_segment  # brings PyAV, which takes long to import
+
     return open_segment(coded.components[Component.VIDEO], frame_count, size)
 
 
