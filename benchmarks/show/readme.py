@@ -26,7 +26,8 @@ SETS = {
     "cardiac_sample": "Three apical four-chamber clips of EchoNet-Dynamic (Ouyang et al. 2020), 112x112, 50 frames a "
                       "second",
     "lung_test": "Five lung clips of patients held out from training and tuning, reduced to 112x112",
-    "simulated": "Ten simulated hearts of seeds that nothing was trained on, 112x112, 50 frames a second",
+    "simulated": "Ten simulated hearts of seeds that nothing was trained on, 112x112, 50 frames a second; as the "
+                 "simulator drew them, and as they were coded and read, before its ventricles and the readout changed",
 }
 TITLES = ("Hearts (EchoNet-Dynamic)", "Lungs", "Simulated hearts")
 OURS_SHOWN = f"{OURS}spatial"
