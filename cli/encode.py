@@ -34,8 +34,6 @@ SUFFIX = ".lrm"
               help="Instead of a target: no pixel off by more than N gray levels.")
 @click.option("--tool", type=click.Choice(["auto", "low-rank", "video"]), default="auto", show_default=True,
               help="How frames are coded: mixed from pictures, as AV1 video, or whichever serves better.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the video encoder; default: all "
-                                                                         "cores. They change no byte.")
 @click.option("--pack", metavar="P", help="Decoder: a shipped pack's name (see 'lrmcodec packs') or a pack's folder.")
 @options.device
 @options.size("Resize the frames first; a ratio then refers to the resized clip.")

@@ -35,7 +35,7 @@ from lrmcodec.formats.pack import Pack
 from lrmcodec.rate import Target, read_target
 from lrmcodec.reader import LrmFile, open
 from lrmcodec.segment import SegmentCoder, part_progress
-from lrmcodec.tools import Tools, usable_cores
+from lrmcodec.tools import Tools
 
 __all__ = ["Encoded", "LrmFile", "Report", "decode", "encode", "open"]
 
@@ -84,7 +84,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
            psnr_db: float | None = None, quality: float | None = None,
            pack: str | PathLike[str] | Pack = DEFAULT_PACK, device: str = "auto",
            metadata: Mapping[str, Any] | None = None, study: bytes = b"", seed: int = 0, phase: bool = True,
-           tool: str = "auto", max_error: int | None = None, threads: int | None = None,
+           tool: str = "auto", max_error: int | None = None,
            progress: Progress | None = None) -> Encoded:
     """Encode a clip.
 
@@ -117,8 +117,6 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     max_error : int, optional
         Instead of a target: no pixel is off by more than so many gray levels, 0 to 42; 0 is lossless. A digest of the
         frames goes into the file. Times are kept to half a microsecond, as always.
-    threads : int, optional
-        Of the video encoder; default: as many as there are cores. They change no byte.
     progress : callable, optional
         Called with (fraction, label).
 
@@ -130,7 +128,7 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     began = time.perf_counter()
     count = _segment_count(clip)
     target = read_target(clip.frames.size, ratio, size_bytes, psnr_db, quality)
-    tools = Tools(tool, max_error, threads or usable_cores())
+    tools = Tools(tool, max_error)
     chosen = pack if isinstance(pack, Pack) else find_pack(pack)
     decoder = make_decoder(chosen, device)
     tools.check(rank, decoder.arch_id, (ratio, size_bytes, psnr_db, quality))

@@ -7,7 +7,6 @@ quality.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,11 +33,10 @@ USUAL_TRIES = 8
 
 @dataclass(frozen=True)
 class Tools:
-    """What may code a segment: one of TOOLS, a bound on every pixel's error or None, threads of the video encoder."""
+    """What may code a segment: one of TOOLS, and a bound on every pixel's error or None."""
 
     tool: str = "auto"
     max_error: int | None = None
-    threads: int = 1
 
     def check(self, rank: int | None, arch_id: int, targets: Sequence[object]) -> None:
         """Refuse, before anything is fitted, what goes with no rank, network or target.
@@ -71,7 +69,7 @@ class Tools:
         TargetError
             When none meets the target.
         """
-        film = VideoCoder(fitted, phase_bytes, threads=self.threads, tried=_counted(progress))
+        film = VideoCoder(fitted, phase_bytes, tried=_counted(progress))
         if self.max_error is not None:
             return film.bounded(self.max_error)
         pixels = fitted.frames.size
@@ -82,11 +80,6 @@ class Tools:
         if found is None:
             raise TargetError("no video of this clip meets the target.", "Try --tool auto, or another target.")
         return found.coded
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _better(film: VideoCoder, pixels: int, target: Target, low_rank: Callable[[], Trial]) -> CodedSegment:

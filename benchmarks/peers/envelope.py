@@ -21,7 +21,7 @@ from lrmcodec.formats.clip import Clip
 
 # One key frame a clip, the slowest presets that finish in seconds. Gray frames go through FFmpeg's usual conversion to
 # 4:2:0 of limited range, as a user's would.
-AV1 = VideoCoder("libsvtav1", "libdav1d", "yuv420p", {"preset": "2", "svtav1-params": "keyint=-1:tune=1"})
+AV1 = VideoCoder("libsvtav1", "libdav1d", "yuv420p", {"preset": "2", "svtav1-params": "keyint=-1:tune=1:lp=1"})
 X265 = VideoCoder("libx265", "hevc", "yuv420p",
                   {"preset": "veryslow", "g": "9999", "x265-params": "log-level=none:info=0:keyint=-1"})
 X264 = VideoCoder("libx264", "h264", "yuv420p", {"preset": "veryslow", "g": "9999"}, without_sei)

@@ -35,19 +35,17 @@ class VideoCoder:
         With a basis of its own.
     phase_bytes : callable
         Bytes to keep free at a rank for a direction of the cardiac phase; 0 for none.
-    threads : int
-        Of the encoder; they change no byte.
     tried : callable
         Called before every trial.
     """
 
-    def __init__(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], *, threads: int = 1,
+    def __init__(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], *,
                  tried: Callable[[], None] = lambda: None) -> None:
-        self._frames, self._threads = fitted.frames, threads
+        self._frames = fitted.frames
         self._rank = motion_rank(fitted)
         self._motion = code_motion(fitted, self._rank)
         self._phase = bytes(phase_bytes(self._rank))
-        self._search = VideoSearch(fitted.frames, threads=threads, tried=tried)
+        self._search = VideoSearch(fitted.frames, tried=tried)
 
     def within(self, size_bytes: int, *, better_than_db: float = -math.inf) -> VideoCoding | None:
         """The best coding that adds at most `size_bytes` to the file; None when none is seen to be that good."""
@@ -62,7 +60,7 @@ class VideoCoder:
         """The smallest coding in which no pixel is off by more than `max_error` gray levels."""
         count, height, width = self._frames.shape
         payload = code_bounded(self._frames, max_error, preset=preset_for(self._frames.size),
-                               group=group_of((height, width), count, 1), threads=self._threads)
+                               group=group_of((height, width), count, 1))
         return self._segment(payload)
 
     def _coding(self, trial: VideoTrial | None) -> VideoCoding | None:

@@ -39,23 +39,23 @@ class Mode(IntEnum):
     REST = 2
 
 
-def code_lossy(frames: Frames, quality: Quality, *, every: int, group: int, threads: int = 1) -> bytes:
+def code_lossy(frames: Frames, quality: Quality, *, every: int, group: int) -> bytes:
     """Code every `every`-th of frames (T, H, W) uint8, with a key frame every `group` coded frames."""
-    return _payload(Mode.LOSSY, every, 0, encode_video(frames[::every], quality, group=group, threads=threads))
+    return _payload(Mode.LOSSY, every, 0, encode_video(frames[::every], quality, group=group))
 
 
-def code_bounded(frames: Frames, max_error: int, *, preset: int, group: int, threads: int = 1) -> bytes:
+def code_bounded(frames: Frames, max_error: int, *, preset: int, group: int) -> bytes:
     """Code frames (T, H, W) uint8 so that no pixel is off by more than `max_error` gray levels, 0 to 42."""
     step = 2 * max_error + 1
     exact = Quality(None, preset)
     levels = ((frames.astype(np.int16) + max_error) // step).astype(np.uint8)
-    first = _payload(Mode.LEVELS, 1, max_error, encode_video(levels, exact, group=group, threads=threads))
-    base = encode_video(frames, Quality(_rest_crf(max_error), preset), group=group, threads=threads)
+    first = _payload(Mode.LEVELS, 1, max_error, encode_video(levels, exact, group=group))
+    base = encode_video(frames, Quality(_rest_crf(max_error), preset), group=group)
     if len(base) >= len(first):
         return first
     rest = frames.astype(np.int16) - open_video(base, len(frames), _size(frames)).frames(0, len(frames))
     rounded = np.sign(rest) * ((np.abs(rest) + max_error) // step)
-    stream = encode_video((rounded + MIDDLE).astype(np.uint8), exact, group=group, threads=threads)
+    stream = encode_video((rounded + MIDDLE).astype(np.uint8), exact, group=group)
     return min(first, _payload(Mode.REST, 1, max_error, base, stream), key=len)
 
 

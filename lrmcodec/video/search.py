@@ -61,14 +61,12 @@ class VideoSearch:
     Parameters
     ----------
     frames : ndarray, (T, H, W) uint8
-    threads : int
-        Of the encoder; they change no byte.
     tried : callable
         Called before every trial.
     """
 
-    def __init__(self, frames: Frames, *, threads: int = 1, tried: Callable[[], None] = lambda: None) -> None:
-        self._frames, self._threads, self._tried = frames, threads, tried
+    def __init__(self, frames: Frames, *, tried: Callable[[], None] = lambda: None) -> None:
+        self._frames, self._tried = frames, tried
         self._trials: dict[tuple[int, int, float], VideoTrial] = {}
 
     def within(self, size_bytes: int, *, better_than_db: float = -math.inf) -> VideoTrial | None:
@@ -137,7 +135,7 @@ class VideoSearch:
             self._tried()
             count, size = len(self._frames), (self._frames.shape[1], self._frames.shape[2])
             payload = code_lossy(self._frames, Quality(crf, preset), every=every,
-                                 group=group_of(size, count, every), threads=self._threads)
+                                 group=group_of(size, count, every))
             decoded = open_segment(payload, count, size).frames(0, count)
             self._trials[key] = VideoTrial(payload, every, crf, metrics.psnr_db(self._frames, decoded))
         return self._trials[key]

@@ -42,10 +42,6 @@ def test_one_group_needs_no_other(heart: NDArray[np.uint8]) -> None:
         broken.frames(0, 4)
 
 
-def test_threads_change_no_byte(heart: NDArray[np.uint8]) -> None:
-    assert encode_video(heart, FAST, group=8, threads=2) == encode_video(heart, FAST, group=8)
-
-
 def test_finer_is_larger_and_closer(heart: NDArray[np.uint8]) -> None:
     sizes, errors = [], []
     for crf in (20.0, 40.0, 40.5, 60.0):
