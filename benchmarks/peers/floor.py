@@ -19,7 +19,7 @@ from lrmcodec.benchmarks.peers.coder import Coded, Frames, Job, VideoCoder, code
 from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.formats.clip import Clip
 
-STILL = VideoCoder("libsvtav1", "libdav1d", "yuv420p", {"preset": "2", "svtav1-params": "avif=1"})
+STILL = VideoCoder("libsvtav1", "libdav1d", "yuv420p", {"preset": "2", "svtav1-params": "avif=1:lp=1"})
 
 POINTS = ((64, 1), (64, 3), (64, 6), (32, 6), (16, 6), (32, 13), (16, 13), (8, 13), (32, 20), (16, 20), (8, 20),
           (8, 27), (4, 27), (8, 40), (4, 40), (2, 40), (8, 48), (4, 48), (4, 56))
