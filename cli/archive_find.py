@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 HEAD = (f"{'Id':8}  {'What':9}  {'Mod':4}  {'Date':10}  {'Frames':>6}  {'Bytes':>11}  {'Stored':>11}  {'PSNR':>5}  "
         f"{'SSIM3D':>6}  {'HR':>3}  Path")
+
+PRINTED = 100  # entries at a time
 
 
 @click.command("list")
@@ -104,27 +107,30 @@ def _print(place: str, query: Any, as_json: bool) -> Archive:
 
 
 def _print_json(entries: Iterable[Entry]) -> None:
-    """One object with a list, printed entry by entry so that it needs no memory."""
+    """One object with a list, a part at a time."""
     from lrmcodec.archive.find import public
 
+    encode = json.JSONEncoder(allow_nan=False).encode
     before = '{"files": [\n'
-    for entry in entries:
-        click.echo(before + json.dumps(public(entry), allow_nan=False), nl=False)
+    for part in batched(entries):
+        click.echo(before + ",\n".join(encode(public(entry)) for entry in part), nl=False)
         before = ",\n"
     click.echo("\n]}" if before == ",\n" else '{"files": []}')
 
 
 def _print_lines(entries: Iterable[Entry]) -> None:
     """Columns of fixed widths, so that nothing waits for the last line."""
-    head = HEAD
-    lines: list[str] = []
-    for entry in entries:
-        lines.append(_line(entry))
-        if len(lines) == 1000:
-            click.echo("\n".join([head, *lines]) if head else "\n".join(lines))
-            head, lines = "", []
-    if lines:
-        click.echo("\n".join([head, *lines]) if head else "\n".join(lines))
+    head = [HEAD]
+    for part in batched(entries):
+        click.echo("\n".join([*head, *map(_line, part)]))
+        head = []
+
+
+def batched(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """PRINTED entries at a time, since every write costs."""
+    left = iter(entries)
+    while part := list(islice(left, PRINTED)):
+        yield part
 
 
 def _line(entry: Entry) -> str:

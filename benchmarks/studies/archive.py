@@ -11,10 +11,12 @@ import json
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,6 +61,32 @@ def run(*arguments: str) -> Ran:
                           check=False)
     seconds, (cpu_s, memory) = time.perf_counter() - began, map(float, done.stderr.splitlines()[-1].split())
     return Ran(done.returncode, seconds, cpu_s, memory / 1024, done.stdout)
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[str]:
+    """A Dask scheduler with `workers` processes of one thread on this machine; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    dask = [str(Path(sys.executable).with_name("dask"))]
+    asked = [["scheduler", "--host", address], ["worker", address, "--nworkers", str(workers), "--nthreads", "1"]]
+    started = [subprocess.Popen([*dask, *each, "--no-dashboard"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+               for each in asked]
+    try:
+        _wait_for(address, workers)
+        yield address
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
+
+
+def _wait_for(address: str, workers: int) -> None:
+    from distributed import Client
+
+    with Client(address, timeout=30) as client:  # type: ignore[no-untyped-call]
+        client.wait_for_workers(workers, timeout=60)
 
 
 def run_killed(place: Path, delay_s: float, *arguments: str) -> bool:
@@ -122,7 +150,8 @@ def _is_like(source: Path, target: Path, entry: Entry) -> bool:
 
 def drill(folder: Path, count: int, kills: int, seed: int) -> list[str]:
     """The whole drill; lines of a report."""
-    studies, whole, harmed, restored = (folder / name for name in ("studies", "whole", "harmed", "restored"))
+    studies, whole, shared, harmed, restored = (folder / name for name in ("studies", "whole", "shared", "harmed",
+                                                                           "restored"))
     made = make_set(studies, count, seed=seed)
     add_zip(studies, "exam.zip")
     add_dicomdir(studies / "disc", sorted(studies.rglob("LUS*.dcm"))[:3])
@@ -132,6 +161,11 @@ def drill(folder: Path, count: int, kills: int, seed: int) -> list[str]:
         shutil.rmtree(whole, ignore_errors=True)
         timed[processes] = run("archive", str(studies), "-o", str(whole), *QUALITY, "-j", str(processes), "--json")
     summary = json.loads(timed[2].out)
+    by_workers = {}
+    for workers in (1, 2):
+        shutil.rmtree(shared, ignore_errors=True)
+        with cluster(workers) as address:
+            by_workers[workers] = run("archive", str(studies), "-o", str(shared), *QUALITY, "--scheduler", address)
     make_archive(str(harmed), None)
     shutil.copyfile(whole / "archive.json", harmed / "archive.json")  # its id salts ids: equal archives need the same
     shutil.copyfile(whole / "objects" / "archive.json", harmed / "objects" / "archive.json")
@@ -153,6 +187,9 @@ def drill(folder: Path, count: int, kills: int, seed: int) -> list[str]:
         f"| archived by 1 process | {timed[1].seconds:.1f} s |",
         f"| archived by 2 processes | {timed[2].seconds:.1f} s, {timed[1].seconds / timed[2].seconds:.2f} times as "
         "fast |",
+        f"| archived by 1 worker of a Dask cluster on this machine | {by_workers[1].seconds:.1f} s |",
+        f"| archived by 2 workers | {by_workers[2].seconds:.1f} s, "
+        f"{by_workers[1].seconds / by_workers[2].seconds:.2f} times as fast |",
         f"| files by kind | {', '.join(f'{number} {kind}' for kind, number in summary['kinds'].items())} |",
         f"| not archived | {len([each for each in summary['failed'] if not each['kept']])} |",
         f"| killed (SIGKILL at random moments) and started again | {killed} times |",

@@ -15,7 +15,7 @@ from lrmcodec.archive.home import Archive, open_archive, pack_keys, present, put
 from lrmcodec.archive.lock import locked, others
 from lrmcodec.archive.manifest import Journal, Manifest, unlisted
 from lrmcodec.archive.sources import Source, at_hand, in_shard
-from lrmcodec.archive.store import LocalStore
+from lrmcodec.archive.store import LocalStore, Store
 from lrmcodec.archive.task import Done, Failure, archive_source
 from lrmcodec.archive.workers import Lost, Workers, closing
 from lrmcodec.decoders.registry import find_pack
@@ -130,14 +130,36 @@ def plan(archive: Archive | None, sources: Iterable[Source], shard: tuple[int, i
          watch: Callable[[Plan], None]) -> Plan:
     """Look at headers only, and change nothing."""
     made = Plan()
-    known = {} if archive is None else _complete(archive, dict(present(archive.store)))[1]
+    known = set() if archive is None else _known_sources(archive)
     for source in sources:
         if shard is None or in_shard(source, shard):
-            kind = "archived" if source.stat in known else _look(source)
+            kind = "archived" if hash(source.stat) in known else _look(source)
             made.files[kind] += 1
             made.bytes[kind] += source.size_bytes
             watch(made)
     return made
+
+
+def _known_sources(archive: Archive) -> set[int]:
+    """Hashes of where sources lay that are in the archive as far as sizes tell; a hash takes little memory."""
+    there = _Inventory(archive.store)
+    return {hash(entry.stat) for entry in Manifest(archive.store).entries() if there.has_all_of(entry)}
+
+
+class _Inventory:
+    """Which objects and pack files an archive has; hashes of their names, which take little memory."""
+
+    def __init__(self, store: Store) -> None:
+        self._found: set[int] = set()
+        for key, size in present(store):
+            self._found.update((hash(key), hash((key, size))))
+
+    def has_all_of(self, entry: Entry) -> bool:
+        """Whether the record, all objects and the pack of an entry are there, as far as sizes tell."""
+        wanted = [entry.record_key, *((blob.key, blob.size_bytes) for blob in entry.blobs)]
+        if entry.coding is not None:
+            wanted.append(pack_keys(entry.coding.pack)[0])
+        return all(hash(each) in self._found for each in wanted)
 
 
 def run_task(place: str, source: Source) -> Done | Failure:
@@ -166,32 +188,26 @@ def _tidy(archive: Archive) -> None:
     put_pack(archive.store, find_pack(archive.policy.pack))
 
 
-def _complete(archive: Archive, there: dict[str, int]) -> tuple[dict[str, list[Blob]], dict[str, Brief]]:
-    """Objects by ids in the manifest, and entries by where their sources lay of which every object is `there`."""
-    ids, known = {}, {}
-    for entry in Manifest(archive.store).entries():
-        ids[entry.id] = entry.blobs
-        if _is_whole(entry, there):
-            known[entry.stat] = _brief(entry)
-    return ids, known
-
-
 def _settled(archive: Archive, journal: Journal) -> tuple[dict[str, list[Blob]], dict[str, Brief]]:
-    """As `_complete`, with the records that a crash kept from the manifest appended to it."""
-    there = dict(present(archive.store))
-    ids, known = _complete(archive, there)
-    for entry in unlisted(archive.store, set(ids), list(there)):
-        journal.add(entry)
+    """Objects by ids, and entries by where their sources lay of which every object is there.
+
+    Records that a crash kept from the manifest are appended to it.
+    """
+    there = _Inventory(archive.store)
+    ids: dict[str, list[Blob]] = {}
+    known: dict[str, Brief] = {}
+
+    def take(entry: Entry) -> None:
         ids[entry.id] = entry.blobs
-        if _is_whole(entry, there):
+        if there.has_all_of(entry):
             known[entry.stat] = _brief(entry)
+
+    for entry in Manifest(archive.store).entries():
+        take(entry)
+    for entry in unlisted(archive.store, set(ids), [key for key, _ in archive.store.list("objects")]):
+        journal.add(entry)
+        take(entry)
     return ids, known
-
-
-def _is_whole(entry: Entry, there: dict[str, int]) -> bool:
-    """Whether the record, all objects and the pack of an entry are there, as far as sizes tell."""
-    pack = entry.coding is None or pack_keys(entry.coding.pack)[0] in there
-    return pack and entry.record_key in there and all(there.get(blob.key) == blob.size_bytes for blob in entry.blobs)
 
 
 def _brief(entry: Entry) -> Brief:

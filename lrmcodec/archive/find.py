@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
-from lrmcodec.archive.entry import CLIP, Entry
+from lrmcodec.archive.entry import CLIP, Blob, Coding, Entry
 from lrmcodec.archive.errors import ArchiveError
 from lrmcodec.archive.home import Archive, home_values, present
 from lrmcodec.archive.manifest import listed
@@ -96,8 +96,8 @@ def parse_rates(text: str) -> tuple[float, float]:
 
 def public(entry: Entry) -> dict[str, Any]:
     """What there is to say about an entry, as plain values."""
-    values = asdict(entry)
-    values.pop("stat")
+    values = {name: vars(value) if isinstance(value, Blob | Coding) else value
+              for name, value in vars(entry).items() if name != "stat"}
     return {**values, "stored_bytes": entry.stored_bytes, "failed": entry.failed}
 
 
