@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from lrmcodec.archive.entry import Blob, Entry
 from lrmcodec.archive.errors import ArchiveError
+from lrmcodec.archive.hashes import Hashes
 from lrmcodec.archive.headers import read_facts
 from lrmcodec.archive.home import Archive, open_archive, pack_keys, present, put_pack, write_home
 from lrmcodec.archive.lock import locked, others
@@ -130,36 +131,34 @@ def plan(archive: Archive | None, sources: Iterable[Source], shard: tuple[int, i
          watch: Callable[[Plan], None]) -> Plan:
     """Look at headers only, and change nothing."""
     made = Plan()
-    known = set() if archive is None else _known_sources(archive)
+    known = Hashes(()) if archive is None else _known_sources(archive)
     for source in sources:
         if shard is None or in_shard(source, shard):
-            kind = "archived" if hash(source.stat) in known else _look(source)
+            kind = "archived" if source.stat in known else _look(source)
             made.files[kind] += 1
             made.bytes[kind] += source.size_bytes
             watch(made)
     return made
 
 
-def _known_sources(archive: Archive) -> set[int]:
-    """Hashes of where sources lay that are in the archive as far as sizes tell; a hash takes little memory."""
+def _known_sources(archive: Archive) -> Hashes:
+    """Where sources lay that are in the archive as far as sizes tell."""
     there = _Inventory(archive.store)
-    return {hash(entry.stat) for entry in Manifest(archive.store).entries() if there.has_all_of(entry)}
+    return Hashes(entry.stat for entry in Manifest(archive.store).entries() if there.has_all_of(entry))
 
 
 class _Inventory:
-    """Which objects and pack files an archive has; hashes of their names, which take little memory."""
+    """Which objects and pack files an archive has."""
 
     def __init__(self, store: Store) -> None:
-        self._found: set[int] = set()
-        for key, size in present(store):
-            self._found.update((hash(key), hash((key, size))))
+        self._found = Hashes(each for key, size in present(store) for each in (key, (key, size)))
 
     def has_all_of(self, entry: Entry) -> bool:
         """Whether the record, all objects and the pack of an entry are there, as far as sizes tell."""
         wanted = [entry.record_key, *((blob.key, blob.size_bytes) for blob in entry.blobs)]
         if entry.coding is not None:
             wanted.append(pack_keys(entry.coding.pack)[0])
-        return all(hash(each) in self._found for each in wanted)
+        return all(each in self._found for each in wanted)
 
 
 def run_task(place: str, source: Source) -> Done | Failure:
