@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrmcodec.cli.archive_shared import SOME_FAILED, amount_bytes, json_option, make_workers, place, workers_options
+from lrmcodec.cli.archive_shared import (
+    SOME_FAILED,
+    amount_bytes,
+    failure_rows,
+    json_option,
+    make_workers,
+    place,
+    tell_failures,
+    workers_options,
+)
 from lrmcodec.cli.console import Console, Rows, pass_console
 from lrmcodec.cli.files import amount
 
@@ -40,17 +49,15 @@ def verify(console: Console, place: str, subset: str, processes: int | None, sch
 
     with console.progress() as progress:
         findings = run(open_archive(place), make_workers(processes, scheduler), subset, watch)
-    problems = [{"id": each.id, "path": each.path, "problem": each.what} for each in findings.problems]
+    problems = [(each.id, each.path, each.what) for each in findings.problems]
     if as_json:
         console.data({"archive": place, "valid": not problems, "files": findings.files, "decoded": findings.decoded,
                       "read_bytes": findings.read_bytes, "differing": findings.differing,
-                      "loose_objects": findings.loose, "problems": problems})
+                      "loose_objects": findings.loose, "problems": failure_rows(problems, "problem")})
     elif console.level >= 0:
         _show(console, findings)
-    for each in problems[:SHOWN] if not as_json else ():
-        click.echo(f"problem: {' '.join(part for part in (each['id'], each['path']) if part)}"
-                   f"{': ' if each['path'] else ''}{each['problem']}", err=True)
     if problems and not as_json:
+        tell_failures("problem", problems, SHOWN)
         more = f" ({len(problems) - SHOWN:,} more, see --json)" if len(problems) > SHOWN else ""
         click.echo(f"  Run 'lrmcodec archive repair {place}', then archive the sources again.{more}", err=True)
     return SOME_FAILED if problems else 0
@@ -89,8 +96,7 @@ def repair(console: Console, place: str, packs: tuple[str, ...], as_json: bool) 
         done = run(open_archive(place), packs)
     if as_json:
         console.data({"archive": place, "lines": done.lines, "records": done.records, "packs": done.packs,
-                      "moved": done.moved, "lost": [{"id": id_, "path": path, "what": what}
-                                                    for id_, path, what in done.lost]})
+                      "moved": done.moved, "lost": failure_rows(done.lost, "what")})
     elif console.level >= 0:
         console.facts([
             ("Manifest lines", f"{done.lines:,} made again from records"),
@@ -99,8 +105,7 @@ def repair(console: Console, place: str, packs: tuple[str, ...], as_json: bool) 
             ("Damaged", f"{amount(len(done.moved), 'object')} moved to damaged/"),
             ("Not restorable", f"{amount(len(done.lost), 'file')}"),
         ])
-    for id_, path, what in done.lost[:SHOWN] if not as_json else ():
-        click.echo(f"problem: {id_} {path}: {what}", err=True)
     if done.lost and not as_json:
+        tell_failures("problem", done.lost, SHOWN)
         click.echo("  Archive their sources again, with the same command as before.", err=True)
     return SOME_FAILED if done.lost else 0

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from lrmcodec.cli import options
-from lrmcodec.cli.archive_shared import SOME_FAILED, json_option, make_workers, place, workers_options
+from lrmcodec.cli.archive_shared import (
+    SOME_FAILED,
+    failure_rows,
+    json_option,
+    make_workers,
+    place,
+    tell_failures,
+    workers_options,
+)
 from lrmcodec.cli.console import Console, pass_console
 from lrmcodec.cli.files import amount
 
@@ -55,14 +63,13 @@ def restore(console: Console, place: str, ids: tuple[str, ...], everything: bool
         done = run(archive, entries, output, kind or "", make_workers(processes, scheduler), force=force, watch=watch)
     if as_json:
         console.data({"archive": place, "output": output, "written": done.written, "exact": done.exact,
-                      "there": done.there, "failed": [{"id": id_, "path": path, "reason": reason}
-                                                      for id_, path, reason in done.failures]})
+                      "there": done.there, "failed": failure_rows(done.failures, "reason")})
     elif console.level >= 0:
         console.facts([
             ("Restored", f"{amount(done.written, 'file')}, {done.exact:,} of them byte for byte, to {output}"),
             ("Left alone", f"{done.there:,} that were there"),
             ("Failed", f"{len(done.failures):,}"),
         ])
-    for id_, path, reason in done.failures if not as_json else ():
-        click.echo(f"error: {id_} {path}: {reason}", err=True)
+    if not as_json:
+        tell_failures("error", done.failures)
     return SOME_FAILED if done.failures else 0

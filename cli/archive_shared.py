@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +33,17 @@ def make_workers(processes: int | None, scheduler: str | None) -> Workers:
     if scheduler:
         return Workers(scheduler=scheduler)
     return Workers(usual_processes() if processes is None else processes)
+
+
+def tell_failures(word: str, failures: Sequence[tuple[str, str, str]], shown: int | None = None) -> None:
+    """A line on stderr for each id, path and reason, the first `shown` of them."""
+    for id_, path, reason in failures[:shown]:
+        click.echo(": ".join([word, *filter(None, [f"{id_} {path}".strip()]), reason]), err=True)
+
+
+def failure_rows(failures: Sequence[tuple[str, str, str]], key: str) -> list[dict[str, str]]:
+    """The same for JSON, the reason under `key`."""
+    return [{"id": id_, "path": path, key: reason} for id_, path, reason in failures]
 
 
 def amount_bytes(count: float) -> str:

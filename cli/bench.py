@@ -84,7 +84,7 @@ def bench(console: Console, /, clips: tuple[str, ...], chosen_set: str | None, o
     if speed:
         return _speed(console, Path(output), repeats, given, as_json)
 
-    from lrmcodec.benchmarks.measure.run import bench as measure
+    from lrmcodec.benchmarks.measure.campaign import bench as measure
 
     sources = _sources(clips, chosen_set, given)
     plan = _plan(given)

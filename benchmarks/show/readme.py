@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
+from lrmcodec.benchmarks.measure.campaign import ROWS
 from lrmcodec.benchmarks.measure.rows import OURS, Row, read_rows
-from lrmcodec.benchmarks.measure.run import ROWS
 from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show import plots
 from lrmcodec.benchmarks.show.summary import at_equal_bytes, bd_table, facts, phase_table

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lrmcodec.benchmarks.measure.campaign import FILES
 from lrmcodec.benchmarks.measure.rows import Row
-from lrmcodec.benchmarks.measure.run import FILES
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.show import plots
 from lrmcodec.benchmarks.show.exhibits import SHOWN_RATIO, Exhibit, exhibits

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from lrmcodec.benchmarks.measure.asks import Plan
+from lrmcodec.benchmarks.measure.campaign import ROWS, bench
 from lrmcodec.benchmarks.measure.readout_error import with_right_sign
 from lrmcodec.benchmarks.measure.rows import Row
-from lrmcodec.benchmarks.measure.run import ROWS, bench
 from lrmcodec.benchmarks.measure.sets import Source, echonet, files, simulated
 from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show.summary import event_share, matched_bias, matched_error

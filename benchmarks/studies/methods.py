@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from lrmcodec.benchmarks.measure.asks import Plan
+from lrmcodec.benchmarks.measure.campaign import ROWS, bench
 from lrmcodec.benchmarks.measure.rows import OURS, Row
-from lrmcodec.benchmarks.measure.run import ROWS, bench
 from lrmcodec.benchmarks.measure.sets import Source, simulated
 from lrmcodec.benchmarks.peers import MEAN_PICTURE
 from lrmcodec.benchmarks.setting import Setting

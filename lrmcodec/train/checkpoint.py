@@ -1,4 +1,4 @@
-"""State of a training run on disk: written whole or not at all, read without executing code."""
+"""State and log of a training run on disk: the state written whole or not at all, read without executing code."""
 
 from __future__ import annotations
 
@@ -32,3 +32,12 @@ def append_log(path: Path, row: Mapping[str, Any]) -> None:
         if fresh:
             writer.writeheader()
         writer.writerow(row)
+
+
+def last_row(path: Path) -> dict[str, float]:
+    """Last row of such a file, empty where there is none; empty cells are left out."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}

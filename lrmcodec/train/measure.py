@@ -27,7 +27,7 @@ from lrmcodec.train.data import (
     resize_area,
     simulated_clips,
 )
-from lrmcodec.train.run import measure
+from lrmcodec.train.frame_job import measure
 
 SIZE = (112, 112)
 FPS = 50.0

@@ -135,9 +135,9 @@ class Recipe:
     network: Network = field(default_factory=Network)
     training: Training = field(default_factory=Training)
 
-    def to_card(self) -> dict[str, Any]:
-        """Plain values for a card."""
-        return asdict(self)
+    def portable(self) -> dict[str, Any]:
+        """Plain values for a card or a checkpoint, without the places of its data, which may move."""
+        return asdict(replace(self, data=replace(self.data, echonet="", lung="", videos="")))
 
 
 def load_recipe(name_or_path: str) -> Recipe:

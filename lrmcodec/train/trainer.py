@@ -9,32 +9,23 @@ import torch
 from lrmcodec.train.conv_trainer import ConvTrainer
 from lrmcodec.train.export import Arrays
 from lrmcodec.train.grid_trainer import GridTrainer
+from lrmcodec.train.loop import Learner
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe
 
 
-class Trainer(Protocol):
-    """Trains one network on a pool of clips; `state` holds all that a resumed run needs besides recipe and pool."""
+class Trainer(Learner, Protocol):
+    """Trains one network on a pool of clips; `step` returns a mean squared error."""
 
     recipe: Recipe
     pool: Pool
     device: torch.device
-    step_count: int
-
-    def step(self) -> float:
-        """Train on one batch; returns its mean squared error."""
 
     def architecture(self) -> dict[str, Any]:
         """The card's `architecture` object."""
 
     def tensors(self) -> Arrays:
         """Tensors of the pack as it stands now."""
-
-    def state(self) -> dict[str, Any]:
-        """Plain values and tensors."""
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from `state` of the same recipe and pool."""
 
 
 def make_trainer(recipe: Recipe, pool: Pool, device: str = "cpu") -> Trainer:

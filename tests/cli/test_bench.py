@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lrmcodec.benchmarks.measure import run as measure_run
+from lrmcodec.benchmarks.measure import campaign
 from lrmcodec.benchmarks.measure.rows import read_rows
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.show import readme
@@ -106,7 +106,7 @@ def test_echonet_takes_its_test_split(run: Run, tmp_path: Path) -> None:
 
 def test_simulated_sets_are_counted_from_the_seed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Source] = []
-    monkeypatch.setattr(measure_run, "bench", lambda sources, **options: asked.extend(sources) or [])
+    monkeypatch.setattr(campaign, "bench", lambda sources, **options: asked.extend(sources) or [])
     assert run("bench", "--set", "simulated", "--count", "2", "--seed", "5", "-o", tmp_path, "--size", "32x32")[0] == 1
     assert [(source.name, source.preset, source.seed, source.size) for source in asked] == [
         ("echonet_like_5", "echonet_like", 5, (32, 32)), ("echonet_like_6", "echonet_like", 6, (32, 32))]

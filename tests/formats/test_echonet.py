@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from echonet_tables import NAMES, write_tables
 
 from lrmcodec.formats.echonet import EchoNetDynamic
 from lrmcodec.formats.errors import ClipError
@@ -14,13 +15,8 @@ from lrmcodec.formats.errors import ClipError
 def echonet(tmp_path: Path) -> Path:
     root = tmp_path / "echonet"
     (root / "Videos").mkdir(parents=True)
-    (root / "FileList.csv").write_text(
-        "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split\n"
-        "0XA,55.5,30,70,112,112,50,20,TRAIN\n0XB.avi,,30,70,112,112,50,20,VAL\n0XC,61,1,2,112,112,50,20,test\n"
-        "0XGONE,61,1,2,112,112,50,20,TRAIN\n")
-    (root / "VolumeTracings.csv").write_text(
-        "FileName,X1,Y1,X2,Y2,Frame\n0XA.avi,1,2,3,4,46\n0XA.avi,1,2,3,4,46\n0XA.avi,1,2,3,4,61\n0XC,1,1,1,1,3\n")
-    for name in ("0XA", "0XB", "0XC"):
+    write_tables(root)
+    for name in NAMES:
         (root / "Videos" / f"{name}.avi").touch()
     return root
 

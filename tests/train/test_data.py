@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from echonet_tables import NAMES, write_tables
 
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.errors import ClipError
@@ -36,13 +37,8 @@ def write_video(path: Path, count: int = 20, seed: int = 0) -> None:
 @pytest.fixture(scope="module")
 def echonet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("echonet")
-    (root / "FileList.csv").write_text(
-        "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split\n"
-        "0XA,55.5,30,70,112,112,50,20,TRAIN\n0XB.avi,,30,70,112,112,50,20,VAL\n0XC,61,1,2,112,112,50,20,test\n"
-        "0XGONE,61,1,2,112,112,50,20,TRAIN\n")
-    (root / "VolumeTracings.csv").write_text(
-        "FileName,X1,Y1,X2,Y2,Frame\n0XA.avi,1,2,3,4,46\n0XA.avi,1,2,3,4,46\n0XA.avi,1,2,3,4,61\n0XC,1,1,1,1,3\n")
-    for name in ("0XA", "0XB", "0XC"):
+    write_tables(root)
+    for name in NAMES:
         write_video(root / "Videos" / f"{name}.avi")
     return root
 

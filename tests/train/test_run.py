@@ -18,7 +18,7 @@ from lrmcodec.formats.errors import OutputError
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import random_phantom
 from lrmcodec.train import data as data_module
-from lrmcodec.train import run as run_module
+from lrmcodec.train import loop
 from lrmcodec.train.checkpoint import append_log, load_state, save_state
 from lrmcodec.train.data import Frames
 from lrmcodec.train.grid_trainer import GridTrainer
@@ -123,7 +123,7 @@ def test_one_seed_gives_one_digest_and_another_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["lrm-ortho", "autoencoder"])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_stopped(name: str, tmp_path: Path,
                                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "REPORT_STEPS", 5)
+    monkeypatch.setattr(loop, "REPORT_STEPS", 5)
 
     def interrupt(fraction: float, label: str) -> None:
         if label.startswith("step 15"):

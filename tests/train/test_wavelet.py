@@ -22,10 +22,10 @@ from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import random_phantom
 from lrmcodec.train import pages as pages_module
-from lrmcodec.train import wavelet_run
+from lrmcodec.train import wavelet_job
 from lrmcodec.train.recipe import Data, Network, Recipe, RecipeError, Training
 from lrmcodec.train.run import Outcome, run
-from lrmcodec.train.wavelet_run import with_tables
+from lrmcodec.train.wavelet_job import with_tables
 from lrmcodec.train.wavelet_tables import chance_table
 from lrmcodec.train.wavelet_trainer import WaveletTrainer, choose, quantize
 
@@ -42,7 +42,7 @@ def quick() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages_module, "_simulated", phantom)
-        patch.setattr(wavelet_run, "OFFSET_PAGES", 2)
+        patch.setattr(wavelet_job, "OFFSET_PAGES", 2)
         yield
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lrmcodec.benchmarks import Plan, bench
-from lrmcodec.benchmarks.measure import run, worker
+from lrmcodec.benchmarks.measure import campaign, worker
 from lrmcodec.benchmarks.measure.rows import read_rows
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.measure.worker import Work
@@ -76,7 +76,7 @@ def test_labelled_clips_have_a_readout(results: Any) -> None:
 
 def test_what_is_done_is_not_done_again(results: Any, clips: Path, tmp_path: Path) -> None:
     kept = [row for row in results.rows if row.clip == "a" and row.codec != "jpeg"]
-    run.write_rows(kept, tmp_path / "rows.tsv")
+    campaign.write_rows(kept, tmp_path / "rows.tsv")
     again = bench([clips / "a.npz"], output=tmp_path, plan=results.plan, resume=True)
     assert {row.key for row in again} == {row.key for row in results.rows if row.clip == "a"}
     times = {row.key: row.encode_seconds for row in kept}
@@ -209,7 +209,7 @@ def test_an_impossible_rank_leaves_a_note(clips: Path, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_fails_its_clip(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "WORKER", ["-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+    monkeypatch.setattr(campaign, "WORKER", ["-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
     failures: list[tuple[str, str]] = []
     assert bench([clips / "a.npz"], output=tmp_path, plan=SMALL,
                  failed=lambda *failure: failures.append(failure)) == []
@@ -217,7 +217,7 @@ def test_a_worker_that_dies_fails_its_clip(clips: Path, tmp_path: Path, monkeypa
 
 
 def test_a_worker_that_hangs_is_stopped(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "WORKER", ["-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(run, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(campaign, "WORKER", ["-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(campaign, "STALL_SECONDS", 0.5)
     with pytest.warns(UserWarning, match="no result for"):
         assert bench([clips / "a.npz"], output=tmp_path, plan=SMALL) == []
