@@ -6,8 +6,9 @@ maps, and `compare` takes the decoded frames as they come, so that no clip need 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,8 @@ MAX_PSNR_DB = 120.0
 
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5
-SSIM_BLOCK_FRAMES = 64
-SSIM_BLOCK_VALUES = 1 << 23  # pixels looked at together, margins not counted
+SSIM_BLOCK_FRAMES, SSIM_TILE_SIDE = 32, 64
+"""Frames, rows and columns looked at together, margins not counted: as many as stay in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ def compare(original: Frames, decoded: Iterable[Frames]) -> Quality:
         When the blocks do not add up to frames as many and as large as the original's.
     """
     psnr, total = [], 0.0
-    step = _frames_at_a_time(original.shape)
-    for start, stop, outer, frames in _windows(original.shape, decoded, step):
+    for start, stop, outer, frames in _windows(original.shape, decoded, SSIM_BLOCK_FRAMES):
         first = start - outer.start
         psnr.append(psnr_of_mse(frame_mse(original[start:stop], frames[first:first + stop - start])))
         total += _ssim_sum(original[outer], frames, first, stop - start)
@@ -105,7 +105,7 @@ def ssim3d(original: Frames, decoded: Frames) -> float:
     """
     _check(original, decoded)
     total = 0.0
-    for start, stop, outer in _blocks(len(original), _frames_at_a_time(original.shape)):
+    for start, stop, outer in _blocks(len(original), SSIM_BLOCK_FRAMES):
         total += _ssim_sum(original[outer], decoded[outer], start - outer.start, stop - start)
     return total / original.size
 
@@ -124,10 +124,6 @@ def _blocks(count: int, step: int) -> Iterator[tuple[int, int, slice]]:
     for start in range(0, count, step):
         stop = min(start + step, count)
         yield start, stop, slice(max(start - SSIM_RADIUS, 0), min(stop + SSIM_RADIUS, count))
-
-
-def _frames_at_a_time(shape: tuple[int, ...]) -> int:
-    return max(1, min(SSIM_BLOCK_FRAMES, SSIM_BLOCK_VALUES // (shape[1] * shape[2])))
 
 
 def _windows(shape: tuple[int, ...], decoded: Iterable[Frames], step: int) -> Iterator[tuple[int, int, slice, Frames]]:
@@ -149,29 +145,55 @@ def _windows(shape: tuple[int, ...], decoded: Iterable[Frames], step: int) -> It
 
 
 def _ssim_sum(original: Frames, decoded: Frames, first: int, count: int) -> float:
-    """Sum of the SSIM map over `count` frames from `first` on, in strips of rows where frames are large."""
-    frames, height, width = original.shape
+    """Sum of the SSIM map over `count` frames from `first` on, tile by tile."""
+    height, width = original.shape[1:]
     total = 0.0
-    for top, bottom, outer in _blocks(height, max(SSIM_RADIUS, SSIM_BLOCK_VALUES // (frames * width))):
-        part = _ssim_map(original[:, outer], decoded[:, outer])
-        total += float(part[first:first + count, top - outer.start:bottom - outer.start].sum(dtype=np.float64))
+    for top in range(0, height, SSIM_TILE_SIDE):
+        for left in range(0, width, SSIM_TILE_SIDE):
+            places = ((first, first + count), (top, min(top + SSIM_TILE_SIDE, height)),
+                      (left, min(left + SSIM_TILE_SIDE, width)))
+            total += float(_ssim_map(_with_margin(original, places), _with_margin(decoded, places))
+                           .sum(dtype=np.float64))
     return total
 
 
-def _ssim_map(original: Frames, decoded: Frames) -> NDArray[np.float32]:
-    a, b = (clip.astype(np.float32) / np.float32(255) for clip in (original, decoded))
-    mean_a, mean_b = _blur(a), _blur(b)
-    var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
-    covariance = _blur(a * b) - mean_a * mean_b
-    c1, c2 = np.float32(0.01**2), np.float32(0.03**2)
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return np.asarray(luminance * (2 * covariance + c2) / (var_a + var_b + c2))
+def _with_margin(clip: Frames, places: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """A tile of a clip in [0, 1] with SSIM_RADIUS more on all sides, zeros beyond the borders."""
+    kept = [slice(max(start - SSIM_RADIUS, 0), stop + SSIM_RADIUS) for start, stop in places]
+    tile = clip[tuple(kept)].astype(np.float32) / np.float32(255)
+    missing = [(max(SSIM_RADIUS - start, 0), max(stop + SSIM_RADIUS - length, 0))
+               for (start, stop), length in zip(places, clip.shape, strict=True)]
+    return np.pad(tile, missing) if np.any(missing) else tile
+
+
+def _ssim_map(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """SSIM of tiles with margins, the margins cut.
+
+    The moments follow from sum and difference s and d: var(a) + var(b) = (var(s) + var(d)) / 2 and
+    cov(a, b) = (var(s) - var(d)) / 4, one window less than from a and b.
+    """
+    both, apart = a + b, a - b
+    mean_s, mean_d = _blur(both), _blur(apart)
+    square_s, square_d = mean_s * mean_s, mean_d * mean_d
+    var_s, var_d = _blur(both * both) - square_s, _blur(apart * apart) - square_d
+    c1, c2 = np.float32(2 * 0.01**2), np.float32(2 * 0.03**2)
+    luminance = (square_s - square_d + c1) / (square_s + square_d + c1)
+    return np.asarray(luminance * (var_s - var_d + c2) / (var_s + var_d + c2))
 
 
 def _blur(volume: NDArray[np.float32]) -> NDArray[np.float32]:
-    from scipy.ndimage import gaussian_filter
+    """Gaussian windows over a volume (t, h, w), SSIM_RADIUS less on all sides, as products with banded matrices."""
+    frames, height, width = (_window(side - 2 * SSIM_RADIUS) for side in volume.shape)
+    late = (frames @ volume.reshape(len(volume), -1)).reshape(-1, *volume.shape[1:])
+    return np.asarray(height @ late @ width.T)
 
-    return np.asarray(gaussian_filter(volume, SSIM_SIGMA, mode="constant", radius=SSIM_RADIUS))
+
+@cache
+def _window(count: int) -> NDArray[np.float32]:
+    """Matrix (count, count + 2 SSIM_RADIUS) whose rows are the normalized window, moving on."""
+    offsets = np.arange(count + 2 * SSIM_RADIUS) - np.arange(SSIM_RADIUS, count + SSIM_RADIUS)[:, None]
+    weights = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2) * (np.abs(offsets) <= SSIM_RADIUS)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
 def ratio(raw_bytes: int, file_bytes: int) -> float:

@@ -128,8 +128,9 @@ def test_memory_does_not_grow_with_the_clip_up_to_the_report(tmp_path: Path, mon
     """Clips that may not be decoded at once are encoded and measured, a segment and a block at a time."""
     monkeypatch.setattr(codec, "SEGMENT_FRAMES", 60)
     monkeypatch.setattr(reader, "MAX_FRAMES_BYTES", 1 << 16)
-    for module, name in ((levels, "BLOCK_VALUES"), (spatial, "BLOCK_VALUES"), (metrics, "SSIM_BLOCK_VALUES")):
-        monkeypatch.setattr(module, name, 1 << 15)
+    monkeypatch.setattr(metrics, "SSIM_BLOCK_FRAMES", 8)
+    for module in (levels, spatial):
+        monkeypatch.setattr(module, "BLOCK_VALUES", 1 << 15)
     peaks = []
     for count in (5, 60, 360):  # the first one loads modules
         clip = long_clip(tmp_path / f"{count}.bin", count)

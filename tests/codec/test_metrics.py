@@ -76,7 +76,7 @@ def test_ssim_in_blocks_equals_the_whole(monkeypatch: pytest.MonkeyPatch, count:
     whole = ssim3d(original, decoded)
     monkeypatch.setattr(metrics, "SSIM_BLOCK_FRAMES", 7)
     assert ssim3d(original, decoded) == pytest.approx(whole, abs=1e-6)
-    monkeypatch.setattr(metrics, "SSIM_BLOCK_VALUES", 16 * 18 * 3)  # strips of rows, too
+    monkeypatch.setattr(metrics, "SSIM_TILE_SIDE", 7)
     assert ssim3d(original, decoded) == pytest.approx(whole, abs=1e-6)
 
 
