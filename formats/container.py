@@ -1,19 +1,15 @@
-"""The .lrm container: one table of fields drives writing, reading and inspection. Normative text: SPEC.md.
+"""The .lrm container: a coded clip to the bytes of a file and back. Normative text: SPEC.md.
 
-A file is a fixed prefix (magic, version, length, checksum), a header, a directory of segments and components, and
-the components' payloads in directory order. Nothing is decoded here but the header; every size is checked against
-its limit before it is used.
+Nothing is decoded here but header and directory (`layout_v2`, and `layout_v1` for old files) and what belongs to the
+clip as a whole; every size is checked against its limit before it is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from itertools import pairwise
 from typing import Any
 
 import msgpack
@@ -21,92 +17,41 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from lrmcodec.formats.entropy import MAX_COUNT
+from lrmcodec.formats import layout_v1, layout_v2
 from lrmcodec.formats.errors import ClipError, FormatError
+from lrmcodec.formats.fields import DAMAGED, MAX_FILE_BYTES
+from lrmcodec.formats.layout import (
+    FIRST_ANCILLARY_ID,
+    MAGIC,
+    MAX_BASIS_VALUES,
+    MAX_COEFFS,
+    MAX_FRAMES,
+    MAX_RANK,
+    MAX_SIDE,
+    MIN_SIDE,
+    PACK_ID_BYTES,
+    Q_STEPS,
+    VERSION_AT,
+    Component,
+    Layout,
+    segment_bounds,
+)
+from lrmcodec.formats.layout_v2 import PREFIX_BYTES, VERSION
 from lrmcodec.formats.time_code import Timing, decode_times, encode_times
-from lrmcodec.formats.varint import read_varint, write_varint
 from lrmcodec.formats.warning_code import decode_warnings, encode_warnings
 
-MAGIC = b"LRM"
-VERSION = 1
-PACK_ID_BYTES = 8
-MIN_SIDE, MAX_SIDE = 16, 2048
-MAX_FRAMES = 1_000_000
-MAX_RANK = 512
-MAX_SEGMENTS = 65_536
-Q_STEPS = 16  # steps of the quantizer index from one whole number to the next
-MAX_COMPONENTS = 64
-MAX_FILE_BYTES = (1 << 32) - 1
-MAX_BASIS_VALUES = 1 << 28  # (rank + 1) * height * width of one segment
-MAX_COEFFS = MAX_COUNT  # rank * frames of one segment
+__all__ = [
+    "DAMAGED", "DIGEST_BYTES", "FIRST_ANCILLARY_ID", "MAGIC", "MAX_BASIS_VALUES", "MAX_COEFFS", "MAX_FILE_BYTES",
+    "MAX_FRAMES", "MAX_METADATA_BYTES", "MAX_METADATA_DEPTH", "MAX_RANK", "MAX_SIDE", "MAX_STUDY_BYTES", "MIN_SIDE",
+    "PACK_ID_BYTES", "PREFIX_BYTES", "Q_STEPS", "VERSION", "CodedClip", "CodedSegment", "Component", "PixelDigest",
+    "byte_counts", "check_size", "inspect_file", "pack_file", "segment_bounds", "segment_bytes", "unpack_file",
+]
+
+READERS: dict[int, Callable[[bytes], Layout]] = {1: layout_v1.read_layout, VERSION: layout_v2.read_layout}
 MAX_METADATA_BYTES = 1 << 20
 MAX_METADATA_DEPTH = 16
 MAX_STUDY_BYTES = 1 << 20
 DIGEST_BYTES = 16
-FIRST_ANCILLARY_ID = 32
-DAMAGED = "The file is damaged; get another copy."
-
-
-class Component(IntEnum):
-    """Frozen component ids; a number is never reused. Ids from 32 on may be skipped by readers that lack them."""
-
-    PICTURES = 1
-    COEFFS = 2
-    LATENT = 3
-    TIMES = 4
-    WAVELETS = 5
-    VIDEO = 6
-    PHASE = 32
-    METADATA = 33
-    WARNINGS = 34
-    DIGEST = 35
-    VENTRICLE = 36
-    STUDY = 40
-
-
-CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.DIGEST,
-                             Component.STUDY})
-SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.WAVELETS, Component.COEFFS, Component.LATENT,
-                                Component.VIDEO, Component.PHASE, Component.VENTRICLE})
-
-
-@dataclass(frozen=True)
-class Field:
-    """One header field: its name in SPEC.md, its type and the largest value allowed."""
-
-    name: str
-    kind: str  # "raw N" bytes, "u8", "u32" (little-endian) or "varint"
-    limit: int = 0
-    least: int = 0
-
-
-PREFIX = (
-    Field("magic", "raw 3"),
-    Field("version", "u8", 255),
-    Field("file_bytes", "u32", MAX_FILE_BYTES),
-    Field("crc32", "u32", MAX_FILE_BYTES),
-)
-HEADER = (
-    Field("pack_id", f"raw {PACK_ID_BYTES}"),
-    Field("arch_id", "varint", 255),
-    Field("height", "varint", MAX_SIDE, MIN_SIDE),
-    Field("width", "varint", MAX_SIDE, MIN_SIDE),
-    Field("frame_count", "varint", MAX_FRAMES, 1),
-    Field("rate_num", "varint", 1_000_000),
-    Field("rate_den", "varint", 1_000_000, 1),
-    Field("segment_count", "varint", MAX_SEGMENTS, 1),
-    Field("component_count", "varint", MAX_COMPONENTS),
-)
-SEGMENT = (
-    Field("rank", "varint", MAX_RANK),
-    Field("q_16", "varint", Q_STEPS * 255),
-    Field("component_count", "varint", MAX_COMPONENTS),
-)
-ENTRY = (
-    Field("component_id", "varint", 255, 1),
-    Field("component_bytes", "varint", MAX_FILE_BYTES),
-)
-PREFIX_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -175,20 +120,14 @@ class CodedClip:
         return segment_bounds(self.frame_count, len(self.segments))
 
 
-def segment_bounds(frame_count: int, segment_count: int) -> list[tuple[int, int]]:
-    """Frames i*T//n to (i+1)*T//n of every segment i of n."""
-    return list(pairwise(i * frame_count // segment_count for i in range(segment_count + 1)))
-
-
 def segment_bytes(segment: CodedSegment) -> int:
-    """Bytes that a segment adds to a file: its directory entry and its payloads."""
-    head = _segment_head(segment)
-    return len(head) + sum(len(payload) for payload in segment.components.values())
+    """Bytes that a segment adds to a file, its entries and payloads; the last one of a file up to 5 bytes fewer."""
+    return (len(layout_v2.write_segment(_content(segment)))
+            + sum(len(payload) for payload in segment.components.values()))
 
 
-def _segment_head(segment: CodedSegment) -> bytes:
-    return (_write(SEGMENT, rank=segment.rank, q_16=round(segment.q * Q_STEPS), component_count=len(segment.components))
-            + _entries(segment.components))
+def _content(segment: CodedSegment) -> layout_v2.SegmentContent:
+    return layout_v2.SegmentContent(segment.rank, round(segment.q * Q_STEPS), segment.components)
 
 
 def pack_file(clip: CodedClip) -> bytes:
@@ -205,17 +144,9 @@ def pack_file(clip: CodedClip) -> bytes:
         own[Component.DIGEST] = clip.digest
     if clip.study:
         own[Component.STUDY] = _pack_study(clip.study)
-    head = _write(HEADER, pack_id=clip.pack_id, arch_id=clip.arch_id, height=clip.size[0], width=clip.size[1],
-                  frame_count=clip.frame_count, rate_num=timing.rate_num, rate_den=timing.rate_den,
-                  segment_count=len(clip.segments), component_count=len(own))
-    head += _entries(own)
-    payload = b"".join(own.values())
-    for segment in clip.segments:
-        head += _segment_head(segment)
-        payload += b"".join(segment.components.values())
-    body = head + payload
-    return _write(PREFIX, magic=MAGIC, version=VERSION, file_bytes=PREFIX_BYTES + len(body),
-                  crc32=zlib.crc32(body)) + body
+    header = {"pack_id": clip.pack_id, "arch_id": clip.arch_id, "height": clip.size[0], "width": clip.size[1],
+              "frame_count": clip.frame_count, "rate_num": timing.rate_num, "rate_den": timing.rate_den}
+    return layout_v2.write_file(header, own, [_content(segment) for segment in clip.segments])
 
 
 def check_size(size: tuple[int, ...]) -> tuple[int, int]:
@@ -248,13 +179,13 @@ def inspect_file(data: bytes) -> tuple[CodedClip, dict[str, int]]:
     Raises
     ------
     FormatError
-        On a wrong magic, another version, a wrong length or checksum, or any field out of its limits.
+        On a wrong magic, an unknown version, a wrong checksum, or any field out of its limits.
     """
     layout = _read_layout(data)
     return _take_apart(layout, data), _count(layout)
 
 
-def _take_apart(layout: _Layout, data: bytes) -> CodedClip:
+def _take_apart(layout: Layout, data: bytes) -> CodedClip:
     header = layout.header
     own = dict(layout.cut(data, layout.own))
     segments = [CodedSegment(fields["rank"], fields["q_16"] / Q_STEPS, dict(layout.cut(data, entries)))
@@ -272,7 +203,7 @@ def _take_apart(layout: _Layout, data: bytes) -> CodedClip:
     )
 
 
-def _count(layout: _Layout) -> dict[str, int]:
+def _count(layout: Layout) -> dict[str, int]:
     """Bytes by purpose."""
     counts = {"header": layout.payload_start}
     for component, length in [*layout.own, *(entry for _, entries in layout.segments for entry in entries)]:
@@ -282,126 +213,18 @@ def _count(layout: _Layout) -> dict[str, int]:
     return counts
 
 
-@dataclass
-class _Layout:
-    """Parsed header and directory; `cut` hands out payloads in directory order."""
-
-    header: dict[str, Any]
-    own: list[tuple[int, int]]
-    segments: list[tuple[dict[str, Any], list[tuple[int, int]]]]
-    payload_start: int
-
-    def __post_init__(self) -> None:
-        self._at = self.payload_start
-
-    def cut(self, data: bytes, entries: list[tuple[int, int]]) -> list[tuple[int, bytes]]:
-        out = []
-        for component, length in entries:
-            out.append((component, data[self._at:self._at + length]))
-            self._at += length
-        return out
-
-
-def _read_layout(data: bytes) -> _Layout:
-    _check_prefix(data)
-    header, at = _read(HEADER, data, PREFIX_BYTES)
-    if header["segment_count"] > header["frame_count"]:
-        raise FormatError("the file names more segments than frames.", DAMAGED)
-    own, at = _read_entries(data, at, header["component_count"], CLIP_COMPONENTS)
-    segments = []
-    for start, stop in segment_bounds(header["frame_count"], header["segment_count"]):
-        fields, at = _read(SEGMENT, data, at)
-        if (fields["rank"] + 1) * header["height"] * header["width"] > MAX_BASIS_VALUES:
-            raise FormatError(f"rank {fields['rank']} at {header['height']}x{header['width']} pixels is over the "
-                              "limit of 2^28 basis values.", DAMAGED)
-        if fields["rank"] * (stop - start) > MAX_COEFFS:
-            raise FormatError(f"rank {fields['rank']} over {stop - start} frames is over the limit of 2^20 "
-                              "coefficients.", DAMAGED)
-        entries, at = _read_entries(data, at, fields["component_count"], SEGMENT_COMPONENTS)
-        segments.append((fields, entries))
-    expected = at + sum(length for _, length in [*own, *(e for _, entries in segments for e in entries)])
-    if expected != len(data):
-        raise FormatError(f"the directory promises {expected} bytes, the file has {len(data)}.", DAMAGED)
-    return _Layout(header, own, segments, at)
-
-
-def _check_prefix(data: bytes) -> None:
-    """Magic, version, length and checksum, in that order, before anything else is looked at."""
+def _read_layout(data: bytes) -> Layout:
+    """Magic, least length and version, in that order, before anything else is looked at."""
     if data[:3] != MAGIC[:len(data[:3])] or not data:
         raise FormatError(f"not a .lrm file: it begins with {data[:3]!r}, expected {MAGIC!r}.",
                           "Is this the output of 'lrmcodec encode'?")
-    if len(data) < PREFIX_BYTES:
+    if len(data) <= VERSION_AT:
         raise FormatError(f"the file ends after {len(data)} bytes, inside its prefix.", DAMAGED)
-    prefix, _ = _read(PREFIX, data, 0)
-    if prefix["version"] != VERSION:
-        raise FormatError(f"format version {prefix['version']}, this program reads version {VERSION}.",
+    version = data[VERSION_AT]
+    if version not in READERS:
+        raise FormatError(f"format version {version}, this program reads versions up to {VERSION}.",
                           "Use a newer lrmcodec.")
-    if prefix["file_bytes"] != len(data):
-        raise FormatError(f"the file has {len(data)} bytes, its header promises {prefix['file_bytes']}.", DAMAGED)
-    found = zlib.crc32(data[PREFIX_BYTES:])
-    if prefix["crc32"] != found:
-        raise FormatError(f"checksum {found:08x}, expected {prefix['crc32']:08x}.", DAMAGED)
-
-
-def _write(fields: Sequence[Field], **values: Any) -> bytes:
-    return b"".join(_write_field(field, values[field.name]) for field in fields)
-
-
-def _write_field(field: Field, value: Any) -> bytes:
-    if field.kind.startswith("raw"):
-        if len(value) != _fixed_bytes(field.kind):
-            raise ValueError(f"{field.name} has {len(value)} bytes, not {_fixed_bytes(field.kind)}")
-        return bytes(value)
-    if not field.least <= value <= field.limit:
-        raise FormatError(f"{field.name} is {value}, allowed are {field.least} to {field.limit}.")
-    if field.kind == "varint":
-        return write_varint(value)
-    return int(value).to_bytes(1 if field.kind == "u8" else 4, "little")
-
-
-def _read(fields: Sequence[Field], data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    values: dict[str, Any] = {}
-    for field in fields:
-        values[field.name], at = _read_field(field, data, at)
-    return values, at
-
-
-def _read_field(field: Field, data: bytes, at: int) -> tuple[Any, int]:
-    value: Any
-    if field.kind == "varint":
-        value, end = read_varint(data, at, limit=MAX_FILE_BYTES)
-    else:
-        end = at + _fixed_bytes(field.kind)
-        if end > len(data):
-            raise FormatError(f"the file ends inside {field.name} at byte {at}.", DAMAGED)
-        if field.kind.startswith("raw"):
-            return data[at:end], end
-        value = int.from_bytes(data[at:end], "little")
-    if not field.least <= value <= field.limit:
-        raise FormatError(f"{field.name} at byte {at} is {value}, allowed are {field.least} to {field.limit}.", DAMAGED)
-    return value, end
-
-
-def _fixed_bytes(kind: str) -> int:
-    return int(kind.split()[1]) if kind.startswith("raw") else {"u8": 1, "u32": 4}[kind]
-
-
-def _entries(components: Mapping[int, bytes]) -> bytes:
-    return b"".join(_write(ENTRY, component_id=key, component_bytes=len(value)) for key, value in components.items())
-
-
-def _read_entries(data: bytes, at: int, count: int, allowed: Collection[int]) -> tuple[list[tuple[int, int]], int]:
-    entries: list[tuple[int, int]] = []
-    for _ in range(count):
-        fields, end = _read(ENTRY, data, at)
-        component = fields["component_id"]
-        if component not in allowed and component < FIRST_ANCILLARY_ID:
-            raise FormatError(f"component {component} at byte {at} is unknown here.", "Use a newer lrmcodec.")
-        if component in (key for key, _ in entries):
-            raise FormatError(f"component {component} at byte {at} stands twice.", DAMAGED)
-        entries.append((component, fields["component_bytes"]))
-        at = end
-    return entries, at
+    return READERS[version](data)
 
 
 def _pack_metadata(metadata: Mapping[str, Any]) -> bytes:

@@ -76,9 +76,8 @@ def mutate(data: bytes, draw: random.Random) -> bytes:
 
 
 def sealed(body: bytes) -> bytes:
-    """A .lrm file of `body` with its length and checksum right."""
-    head = MAGIC + bytes([VERSION]) + (PREFIX_BYTES + len(body)).to_bytes(4, "little")
-    return head + zlib.crc32(body).to_bytes(4, "little") + body
+    """A .lrm file of `body` with its checksum right."""
+    return MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def small_lrm() -> list[bytes]:

@@ -115,7 +115,7 @@ def test_ids_are_frozen() -> None:
     assert {part.name: int(part) for part in Component} == {
         "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "PHASE": 32, "METADATA": 33,
         "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
-    assert (MAGIC, VERSION) == (b"LRM", 1)
+    assert (MAGIC, VERSION) == (b"LRM", 2)
 
 
 def test_the_spatial_pack_keeps_its_id() -> None:

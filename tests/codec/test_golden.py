@@ -22,10 +22,12 @@ SPATIAL = ["v1_spatial_even", "v1_spatial_uneven", "v1_spatial_still"]
 PARTS = {"v1_spatial_parts": (2, 3), "v1_spatial_fine": (1, 3), "v1_spatial_fine_parts": (2, 3),
          "v1_grid_siren_parts": (2, 4), "v1_framewise_parts": (2, 6), "v1_autoencoder_parts": (2, 3),
          "v1_wavelet": (1, 3), "v1_wavelet_parts": (2, 2)}
-NAMES = [*SPATIAL, "v1_grid_siren", "v1_framewise", "v1_autoencoder", *PARTS]
-METADATA = {"v1_spatial_uneven": {"source": "phantom", "spacing_mm": [0.5, 0.25], "note": "größer"}}
+SECOND = {"v2_spatial_even": (1, 3), "v2_spatial_uneven": (2, 2), "v2_grid_siren_parts": (2, 4)}
+NAMES = [*SECOND, *SPATIAL, "v1_grid_siren", "v1_framewise", "v1_autoencoder", *PARTS]
+NOTE = {"source": "phantom", "spacing_mm": [0.5, 0.25], "note": "größer"}
+METADATA = {"v1_spatial_uneven": NOTE, "v2_spatial_uneven": NOTE}
 SHAPES = {"v1_spatial_even": (1, 3), "v1_spatial_uneven": (2, 2), "v1_spatial_still": (1, 0),
-          "v1_grid_siren": (1, 4), "v1_framewise": (1, 6), "v1_autoencoder": (1, 3), **PARTS}
+          "v1_grid_siren": (1, 4), "v1_framewise": (1, 6), "v1_autoencoder": (1, 3), **PARTS, **SECOND}
 
 pytestmark = pytest.mark.parametrize("name", NAMES)
 

@@ -13,9 +13,21 @@ from lrmcodec import quantize
 from lrmcodec.cardiac import direction
 from lrmcodec.decoders import autoencoder, grid_siren, wavelet_coder, wavelet_model, wavelet_values
 from lrmcodec.decoders.ids import RETIRED, Architecture
-from lrmcodec.formats import av1_video, container, entropy, picture, time_code, warning_code
-from lrmcodec.formats.container import ENTRY, HEADER, MAGIC, PREFIX, PREFIX_BYTES, SEGMENT, VERSION, Component, Field
+from lrmcodec.formats import (
+    av1_video,
+    container,
+    entropy,
+    layout,
+    layout_v1,
+    layout_v2,
+    picture,
+    time_code,
+    warning_code,
+)
+from lrmcodec.formats.container import MAGIC, PREFIX_BYTES, VERSION, Component
 from lrmcodec.formats.entropy import encode_ints
+from lrmcodec.formats.fields import Field
+from lrmcodec.formats.pack_numbers import NUMBERED
 from lrmcodec.formats.time_code import encode_times
 from lrmcodec.video import payload
 
@@ -37,12 +49,24 @@ def table(section: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("section", "fields"), [
-    ("Prefix", PREFIX), ("Header", HEADER), ("Segment", SEGMENT), ("Entry", ENTRY)])
+    ("Prefix", layout_v2.PREFIX), ("Fields", layout_v2.HEADER), ("Segment", layout_v2.SEGMENT), ("Entry", layout.ENTRY),
+    ("Prefix of version 1", layout_v1.PREFIX), ("Header of version 1", layout_v1.HEADER),
+    ("Segment of version 1", layout_v1.SEGMENT)])
 def test_field_tables_equal_the_code(section: str, fields: tuple[Field, ...]) -> None:
     written = [(row["field"], row["type"], row["least"], row["limit"]) for row in table(section)]
     coded = [(field.name, field.kind, *(("", "") if field.kind.startswith("raw")
                                         else (str(field.least), str(field.limit)))) for field in fields]
     assert written == coded
+
+
+def test_flags_packs_and_kinds_equal_the_code() -> None:
+    assert [(int(row["flag"]), row["name"]) for row in table("Header")] == [
+        (flag.value, str(flag.name).lower()) for flag in layout_v2.Flag]
+    assert [(int(row["number"]), row["pack_id"], int(row["arch_id"])) for row in table("Packs")] == [
+        (number, pack.pack_id.hex(), pack.arch_id) for number, pack in NUMBERED.items()]
+    kinds = next(row for row in table("Segment") if row["field"] == "kinds")["meaning"]
+    for bit, kind in enumerate(layout_v2.KINDS):
+        assert f"{bit} `{kind.name.lower()}`" in kinds
 
 
 def test_component_ids_equal_the_code() -> None:
@@ -52,12 +76,12 @@ def test_component_ids_equal_the_code() -> None:
 
 def test_component_places_equal_the_code() -> None:
     places = {int(row["id"]): row["of"] for row in table("Components")}
-    assert {key for key, place in places.items() if place == "clip"} == container.CLIP_COMPONENTS
-    assert {key for key, place in places.items() if place == "segment"} == container.SEGMENT_COMPONENTS
+    assert {key for key, place in places.items() if place == "clip"} == layout.CLIP_COMPONENTS
+    assert {key for key, place in places.items() if place == "segment"} == layout.SEGMENT_COMPONENTS
 
 
 def test_architecture_ids_equal_the_code() -> None:
-    field = next(row for row in table("Header") if row["field"] == "arch_id")
+    field = next(row for row in table("Fields") if row["field"] == "arch_id")
     named = [*[(int(item), f"{int(item)} `{item.label}`") for item in Architecture],
              *[(number, f"{number} is retired") for number in RETIRED]]
     for _, words in named:
@@ -103,7 +127,7 @@ def test_dictionary_of_warnings_equals_the_code() -> None:
 def test_magic_version_and_prefix_equal_the_text() -> None:
     assert "the bytes `LRM`" in SPEC
     assert f"# The .lrm format, version {VERSION}\n" in SPEC
-    assert (MAGIC, PREFIX_BYTES) == (b"LRM", 12)
+    assert (MAGIC, PREFIX_BYTES) == (b"LRM", 8)
 
 
 def test_every_version_is_in_the_history() -> None:

@@ -1,0 +1,96 @@
+"""Reads the layout of format version 1. Normative text: SPEC.md, section Layout of version 1."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection
+
+from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.fields import DAMAGED, MAX_FILE_BYTES, Field, read_fields
+from lrmcodec.formats.layout import (
+    CLIP_COMPONENTS,
+    ENTRY,
+    MAX_COMPONENTS,
+    MAX_FRAMES,
+    MAX_RANK,
+    MAX_SEGMENTS,
+    MAX_SIDE,
+    MIN_SIDE,
+    PACK_ID_BYTES,
+    Q_STEPS,
+    SEGMENT_COMPONENTS,
+    Entry,
+    Layout,
+    check_entry,
+    check_header,
+    check_segment,
+    segment_bounds,
+)
+
+PREFIX = (
+    Field("magic", "raw 3"),
+    Field("version", "u8", 255),
+    Field("file_bytes", "u32", MAX_FILE_BYTES),
+    Field("crc32", "u32", MAX_FILE_BYTES),
+)
+HEADER = (
+    Field("pack_id", f"raw {PACK_ID_BYTES}"),
+    Field("arch_id", "varint", 255),
+    Field("height", "varint", MAX_SIDE, MIN_SIDE),
+    Field("width", "varint", MAX_SIDE, MIN_SIDE),
+    Field("frame_count", "varint", MAX_FRAMES, 1),
+    Field("rate_num", "varint", 1_000_000),
+    Field("rate_den", "varint", 1_000_000, 1),
+    Field("segment_count", "varint", MAX_SEGMENTS, 1),
+    Field("component_count", "varint", MAX_COMPONENTS),
+)
+SEGMENT = (
+    Field("rank", "varint", MAX_RANK),
+    Field("q_16", "varint", Q_STEPS * 255),
+    Field("component_count", "varint", MAX_COMPONENTS),
+)
+PREFIX_BYTES = 12
+
+
+def read_layout(data: bytes) -> Layout:
+    """Header and directory of a file whose magic and version are right.
+
+    Raises
+    ------
+    FormatError
+        On a wrong length or checksum, or any field out of its limits.
+    """
+    _check_prefix(data)
+    header, at = read_fields(HEADER, data, PREFIX_BYTES)
+    check_header(header)
+    own, at = _read_entries(data, at, header["component_count"], CLIP_COMPONENTS)
+    segments = []
+    for start, stop in segment_bounds(header["frame_count"], header["segment_count"]):
+        fields, at = read_fields(SEGMENT, data, at)
+        check_segment(fields, header, stop - start)
+        entries, at = _read_entries(data, at, fields["component_count"], SEGMENT_COMPONENTS)
+        segments.append((fields, entries))
+    layout = Layout(header, own, segments, at)
+    expected = at + sum(length for _, length in layout.entries)
+    if expected != len(data):
+        raise FormatError(f"the directory promises {expected} bytes, the file has {len(data)}.", DAMAGED)
+    return layout
+
+
+def _check_prefix(data: bytes) -> None:
+    prefix, _ = read_fields(PREFIX, data, 0)
+    if prefix["file_bytes"] != len(data):
+        raise FormatError(f"the file has {len(data)} bytes, its header promises {prefix['file_bytes']}.", DAMAGED)
+    found = zlib.crc32(data[PREFIX_BYTES:])
+    if prefix["crc32"] != found:
+        raise FormatError(f"checksum {found:08x}, expected {prefix['crc32']:08x}.", DAMAGED)
+
+
+def _read_entries(data: bytes, at: int, count: int, allowed: Collection[int]) -> tuple[list[Entry], int]:
+    entries: list[Entry] = []
+    for _ in range(count):
+        fields, end = read_fields(ENTRY, data, at)
+        check_entry(fields["component_id"], entries, allowed, at)
+        entries.append((fields["component_id"], fields["component_bytes"]))
+        at = end
+    return entries, at

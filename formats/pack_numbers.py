@@ -1,0 +1,18 @@
+"""Short numbers of decoder packs, for headers. Frozen: a number is never reused, and its pack stays readable."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class NumberedPack(NamedTuple):
+    """A pack: the first bytes of its digest, and its decoder architecture."""
+
+    pack_id: bytes
+    arch_id: int
+
+
+NUMBERED = {
+    1: NumberedPack(bytes.fromhex("db67ebd11c384868"), 2),  # spatial
+}
+NUMBERS = {pack: number for number, pack in NUMBERED.items()}
