@@ -7,13 +7,17 @@ from typing import IO
 MAX_PARTS = 100_000
 """Parts looked at before the file is left alone."""
 
+_ASF = bytes.fromhex("3026b2758e66cf11")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
 CUT_OFF = "the file is cut off: its end is missing"
 
 
 def is_cut_off(file: IO[bytes], size: int) -> bool:
     """Whether a file of `size` bytes is shorter than its container says; false for kinds that say nothing.
 
-    Looks at RIFF (AVI, WebP), ISO media (mp4, mov), EBML (Matroska, WebM), GIF and PNG.
+    Looks at RIFF (AVI, WebP), ISO media (mp4, mov), EBML (Matroska, WebM), GIF, PNG, ASF (WMV), FLV, and kinds made of
+    pieces of one length: MPEG transport streams, DV, YUV4MPEG2. Nobody sees whole pieces that are missing there.
     """
     file.seek(0)
     head = file.read(12)
@@ -25,7 +29,14 @@ def is_cut_off(file: IO[bytes], size: int) -> bool:
         return _segment_end(file) > size
     if head[:4] == b"GIF8":
         return not _gif_ends(file)
-    return head[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in _tail(file, size, 1 << 16)
+    if head[:4] == _ASF[:4]:
+        return _asf_size(file) > size
+    if head[:3] == b"FLV":
+        return not _flv_ends(file, size)
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in _tail(file, size, 1 << 16)
+    piece, begin = _pieces(file)
+    return piece > 0 and (size - begin) % piece != 0
 
 
 def _riff_end(file: IO[bytes], size: int) -> int:
@@ -98,6 +109,55 @@ def _gif_ends(file: IO[bytes]) -> bool:
         while length := (file.read(1) or b"\0")[0]:
             file.seek(length, 1)
     return True
+
+
+def _asf_size(file: IO[bytes]) -> int:
+    """Size that the File Properties Object tells (ASF specification 3.2); 0 for broadcasts, which tell none."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0 or len(head) < at + 92:
+        return 0
+    size, flags = int.from_bytes(head[at + 40:at + 48], "little"), int.from_bytes(head[at + 88:at + 92], "little")
+    return 0 if flags & 1 else size
+
+
+def _flv_ends(file: IO[bytes], size: int) -> bool:
+    """Whether the last number is the length of a tag that begins where it says."""
+    length = int.from_bytes(_tail(file, size, 4), "big")
+    file.seek(max(0, size - 4 - length))
+    tag = file.read(4)
+    is_tag = len(tag) == 4 and tag[0] & 0x1F in (8, 9, 18)
+    return length == 0 or (is_tag and int.from_bytes(tag[1:], "big") + 11 == length)
+
+
+def _pieces(file: IO[bytes]) -> tuple[int, int]:
+    """Bytes of each piece of a stream and where the first begins; (0, 0) for kinds that are not made so."""
+    file.seek(0)
+    head = file.read(256)
+    for piece, begin in ((188, 0), (192, 4), (204, 0)):
+        if head[begin:begin + 1] == b"G" and head[begin + piece:begin + piece + 1] == b"G":
+            return piece, 0
+    if head[:3] == b"\x1f\x07\0":
+        return (144_000 if head[3] & 0x80 else 120_000), 0
+    line, mark, rest = head.partition(b"\n")
+    if line.startswith(b"YUV4MPEG2 ") and mark and rest.startswith(b"FRAME\n"):
+        return _y4m_piece(line.split()), len(line) + 1
+    return 0, 0
+
+
+def _y4m_piece(words: list[bytes]) -> int:
+    """Bytes of a frame of 8 bits with its mark; 0 for deeper ones and where size or sampling are not understood."""
+    facts = {word[:1]: word[1:] for word in words[1:]}
+    width, height, sampling = facts.get(b"W", b""), facts.get(b"H", b""), facts.get(b"C", b"420")
+    if not (width.isdigit() and height.isdigit()):
+        return 0
+    w, h = int(width), int(height)
+    half = (w + 1) // 2
+    chroma = {b"mono": 0, b"420": 2 * half * ((h + 1) // 2), b"420jpeg": 2 * half * ((h + 1) // 2),
+              b"420mpeg2": 2 * half * ((h + 1) // 2), b"420paldv": 2 * half * ((h + 1) // 2), b"422": 2 * half * h,
+              b"444": 2 * w * h}.get(sampling)
+    return 0 if chroma is None else 6 + w * h + chroma
 
 
 def _skip_palette(file: IO[bytes]) -> None:

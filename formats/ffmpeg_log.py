@@ -19,6 +19,7 @@ HARMLESS = re.compile(
     r"deprecated pixel format|detected only with low score|Estimating duration|Could not find codec parameters"
     r"|skipping unsupported chunk|Consider increasing|no timestamps|timestamps are unset|sample aspect ratio"
     r"|stts|whitelist|Last message repeated|mmco|number of reference frames|Multiple|max_analyze_duration"
+    r"|If you want to help, upload"
     r"|st: \d+ edit list|Increasing reorder buffer|bogus|DTS .* out of order|pic->f|side data|Too many|no frame!"
 )
 """Remarks that change no picture and no time, or stand beside a count of ours."""
@@ -31,6 +32,7 @@ IN_WORDS = (
      "pictures that others build on are missing"),
     (r"LZW|VLC|vlc|bitstream|invalid|Invalid|error while decoding|Error|error|damaged|corrupt|bad|failed|illegal"
      r"|missing|broken|overflow|out of range|buffer size", "the data of pictures are damaged"),
+    (r"is not implemented|Video codec \(", "something in the file is of a kind that it does not know"),
 )
 """What messages mean, most telling ones first."""
 

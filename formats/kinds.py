@@ -9,6 +9,8 @@ HEAD_BYTES = 512
 PILLOW = re.compile(rb"GIF8|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF....WEBP", re.DOTALL)
 """GIF, TIFF, BigTIFF and WebP: of these FFmpeg may show the first picture alone, or none."""
 
+ARRAY = re.compile(rb"\x93NUMPY|PK\x03\x04")
+
 _VIDEO = re.compile(
     rb"RIFF....AVI |\x1aE\xdf\xa3|....(ftyp|moov|mdat|free|skip|wide|pnot)|GIF8|\0\0\0?\x01"
     rb"|\x47.{187}\x47|.{4}\x47.{191}\x47|FLV|OggS|\x30\x26\xb2\x75|\x06\x0e\x2b\x34|DKIF|nut/multimedia|YUV4MPEG2"
@@ -64,6 +66,11 @@ def not_read(head: bytes) -> str | None:
         The first HEAD_BYTES bytes of the file, or all if it is shorter.
     """
     return next((name for pattern, name in _NOT_READ if pattern.match(head)), None)
+
+
+def is_known(head: bytes) -> bool:
+    """Whether the first bytes tell what a file is, so that its name does not matter; of DICOM `is_dicom` does."""
+    return bool(_VIDEO.match(head) or PILLOW.match(head) or ARRAY.match(head) or not_read(head))
 
 
 def is_video(head: bytes) -> bool:

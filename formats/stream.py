@@ -14,6 +14,7 @@ from typing import IO, Any
 import av
 
 from lrmcodec.formats.clip import Clip, is_plausible
+from lrmcodec.formats.cropping import asked_part
 from lrmcodec.formats.ending import CUT_OFF, is_cut_off
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.ffmpeg_log import FfmpegLog, ffmpeg_log, reason
@@ -54,12 +55,13 @@ Source = str | IO[bytes]
 
 @dataclass
 class Track:
-    """A decoded video track: time stamps of the frames and what is known about them."""
+    """A decoded video track: time stamps of the frames, what is known about them, height and width as coded."""
 
     tick: Fraction
     rates: tuple[Fraction, ...]
     stamps: list[int | None] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -89,7 +91,9 @@ def read_video(path: Path, collector: FrameCollector, progress: Progress | None 
             collector.warn(CUT_OFF)
         # "file:" keeps FFmpeg from taking a name with a colon for the address of a stream.
         track = decode_track(f"file:{path.resolve()}" if _is_text(path) else file, collector, progress)
-    frames = collector.finish()
+        frames = collector.finish()
+        if part := asked_part(file, track.size):
+            collector.warn(f"the file asks to show a part of the picture ({part}): it was read whole")
     times, warning = times_from_stamps(track.stamps, track.tick, track.rates)
     if warning:
         collector.warn(warning)
@@ -216,7 +220,7 @@ def _decode(container: Any, stream: Any, collector: FrameCollector, progress: Pr
     tally, corrupt = _Tally(), 0
     for frame, packet in _frames(container, stream, tally, log):
         if not track.stamps:
-            track.facts = _facts(container, stream, frame)
+            track.facts, track.size = _facts(container, stream, frame), (frame.height, frame.width)
         _collect(frame, packet, collector, crop)
         track.stamps.append(frame.pts)
         corrupt += frame.is_corrupt

@@ -18,7 +18,7 @@ from lrmcodec.formats.clip import Clip, check_rate, uniform_times
 from lrmcodec.formats.dicom_sniff import is_dicom
 from lrmcodec.formats.errors import ClipError, OutputError
 from lrmcodec.formats.frames import MAX_FRAME_PIXELS, DicomOptions, Frame, FrameCollector, Output, Progress
-from lrmcodec.formats.kinds import CONVERT, HEAD_BYTES, PILLOW, not_read
+from lrmcodec.formats.kinds import CONVERT, HEAD_BYTES, PILLOW, is_known, not_read
 from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.spool import local_file
 
@@ -100,12 +100,13 @@ def _reader(path: Path, name: str) -> Callable[[Path, FrameCollector, Progress |
         head = file.read(HEAD_BYTES)
     if not head:
         raise ClipError(f"{name} is empty.", "Check that it was copied completely.")
-    if is_dicom(head) or path.suffix.lower() in (".dcm", ".dicom"):
+    suffix = "" if is_known(head) else path.suffix.lower()
+    if is_dicom(head) or suffix in (".dcm", ".dicom"):
         read: Callable[[Path, FrameCollector, Progress | None], Clip] = dicom_module("dicom", ClipError).collect_dicom
         return read
-    if head.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
+    if head.startswith(b"\x93NUMPY") or suffix == ".npy":
         return arrays.read_npy
-    if head.startswith(b"PK\x03\x04") or path.suffix.lower() == ".npz":
+    if head.startswith(b"PK\x03\x04") or suffix == ".npz":
         return arrays.read_npz
     if PILLOW.match(head):
         from lrmcodec.formats import stills  # Pillow is slow to import

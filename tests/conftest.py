@@ -12,6 +12,19 @@ from lrmcodec.video import search
 
 QUICK_PRESET = 9
 MAIN: Callable[[list[str]], int] = next(iter(entry_points(group="console_scripts", name="lrmcodec"))).load()
+SLOW = ("reliability", "train", "archive", "benchmarks", "codec", "cardiac")
+"""Folders whose modules come first, so that no worker is left with a long one at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A module stays with one worker, and modules that look at the same benchmark run with the same one."""
+    items.sort(key=lambda item: item.path.parent.name not in SLOW)
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    sharing = {item.path for item in items if "results" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("benchmark run" if item.path in sharing else str(item.path)))
 
 
 @pytest.fixture

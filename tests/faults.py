@@ -1,7 +1,7 @@
 """Commands whose n-th call of the system fails, for every n; see docs/reliability.md.
 
 Run by tests/reliability/test_faults.py as a process of its own, under the library that is made of tests/faults.c:
-LD_PRELOAD=faults.so python -P tests/faults.py FOLDER [--thorough] prints what it did as JSON.
+LD_PRELOAD=faults.so python -P tests/faults.py FOLDER [--thorough [COMMAND]...] prints what it did as JSON.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+import fault_folders
 import numpy as np
 
 from lrmcodec.cli.main import main
@@ -41,22 +42,24 @@ COMMANDS = {
     "walk": ["walk", "IN/a.lrm", "--steps", "3", "-o", "OUT/x.gif"],
     "report": ["report", "IN/a.lrm", "-o", "OUT/x.html"],
     "wrap": ["wrap", "IN/a.lrm", "-o", "OUT/x.dcm"],
+    "unwrap": ["unwrap", "IN/a.dcm", "-o", "OUT/x.lrm"],
 }
 """Every command that writes one output; x is what it writes."""
 
 SIMILAR = ("decode gif", "decode npy", "readout plot", "plot", "walk")
 """Commands that write as others do; only a thorough run has them."""
 
+QUICK = {"simulate": 5, "archive": 9, "archive restore": 5}
+"""Commands that write several files, and which part of their calls fails in a run that is not thorough."""
+
 CHANGING = ("decode dcm", "wrap")
 """DICOM outputs, with new identifiers of differing lengths each time: they are compared by size."""
 
+SINGLE = {*COMMANDS, "archive verify"} - {*SIMILAR}
+ALL = (*COMMANDS, *fault_folders.COMMANDS, "archive verify")
+
 ABOUT = 200
 """Bytes by which sizes may differ."""
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Everything in a folder, hidden files too."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def call(arguments: list[str]) -> tuple[int, str]:
@@ -107,7 +110,7 @@ def try_all(name: str, library: ctypes.CDLL, place: Path, counts: Counter[str], 
         calls = {part: library.calls(index) for index, part in enumerate(KINDS)}
         library.arm(b"", -1, 0, 0)
         attempt.calls = calls  # type: ignore[attr-defined]
-        return code, said, contents(out)
+        return code, said, fault_folders.contents(out)
 
     code, said, new = attempt(-1, 0, 0, {})
     if code:
@@ -128,8 +131,64 @@ def try_all(name: str, library: ctypes.CDLL, place: Path, counts: Counter[str], 
     return faults
 
 
-def run(place: Path, thorough: bool) -> None:
-    """Try all commands and print the counts and faults."""
+def try_folder(name: str, library: ctypes.CDLL, place: Path, counts: Counter[str], stride: int) -> list[str]:
+    """Every `stride`-th call of a command that writes several files fails once; then it is called again."""
+    command, out, faults = fault_folders.COMMANDS[name], place / "out", []
+    arguments = [part.replace("IN/", f"{place}/in/").replace("OUT/", f"{out}/") for part in command.arguments]
+
+    def attempt(kind: int, number: int, error: int) -> tuple[int, str]:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        fault_folders.forget_archives()
+        library.arm(str(out).encode(), kind, number, error)
+        done = call(arguments)
+        made.update({part: library.calls(index) for index, part in enumerate(KINDS)})
+        library.arm(b"", -1, 0, 0)
+        return done
+
+    made: dict[str, int] = {}
+    code, said = attempt(-1, 0, 0)
+    if code:
+        return [f"{name} failed by itself: {said[-600:]}"]
+    whole, wanted, total = fault_folders.contents(out), command.outcome(out), dict(made)
+    for kind, part in enumerate(KINDS):
+        for number in range(1 + total[part] % stride, total[part] + 1, stride):
+            error = ERRORS[part][number % len(ERRORS[part])]
+            code, said = attempt(kind, number, error)
+            wrong = fault_folders.judge(command, code, said, fault_folders.contents(out), whole)
+            wrong = wrong or fault_folders.go_on(command, arguments, call, out, wanted)
+            counts[part] += 1
+            counts["told and gone on" if code else "made whole at once"] += 1
+            if wrong:
+                faults.append(f"{name}, {part} {number} of {total[part]}, {errno.errorcode[error]}: {wrong}")
+    return faults
+
+
+def try_reading(library: ctypes.CDLL, place: Path, counts: Counter[str]) -> list[str]:
+    """Every open of an archive that is verified fails once: it is said, and the archive stays as it is."""
+    archive, faults = place / "in" / "archive", []
+    whole = fault_folders.contents(archive)
+
+    def attempt(kind: int, number: int) -> tuple[int, str, int]:
+        fault_folders.forget_archives()
+        library.arm(str(archive).encode(), kind, number, errno.EIO)
+        done, opened = call(["archive", "verify", str(archive), "-j", "0"]), library.calls(0)
+        library.arm(b"", -1, 0, 0)
+        return *done, opened
+
+    code, said, total = attempt(-1, 0)
+    assert code == 0, said
+    for number in range(1, total + 1):
+        code, said, _ = attempt(0, number)
+        counts["open"] += 1
+        counts["told of an archive"] += 1
+        if code not in (1, 3) or os.strerror(errno.EIO) not in said or fault_folders.contents(archive) != whole:
+            faults.append(f"archive verify, open {number} of {total}: code {code}, {said[-600:]!r}")
+    return faults
+
+
+def run(place: Path, thorough: bool, names: list[str]) -> None:
+    """Try all commands, or those of some names, and print the counts and faults."""
     from lrmcodec.formats.clip import Clip
     from lrmcodec.formats.video import write_clip
 
@@ -140,11 +199,19 @@ def run(place: Path, thorough: bool) -> None:
     write_clip(Clip.from_fps(frames, 20), place / "in" / "clip.npz")
     coded = call(["-q", "encode", str(place / "in" / "clip.npz"), "--rank", "2", "-o", str(place / "in" / "a.lrm")])
     assert coded[0] == 0, coded
+    assert call(["-q", "wrap", str(place / "in" / "a.lrm"), "-o", str(place / "in" / "a.dcm")])[0] == 0
+    fault_folders.prepare(place / "in", call)
     counts: Counter[str] = Counter()
-    faults = [fault for name in COMMANDS if thorough or name not in SIMILAR
-              for fault in try_all(name, library, place, counts, thorough)]
+    faults = []
+    for name in names or (list(ALL) if thorough else [name for name in ALL if name in QUICK or name in SINGLE]):
+        if name in COMMANDS:
+            faults += try_all(name, library, place, counts, thorough)
+        elif name in fault_folders.COMMANDS:
+            faults += try_folder(name, library, place, counts, 1 if thorough else QUICK[name])
+        else:
+            faults += try_reading(library, place, counts)
     print(json.dumps({"counts": counts, "faults": faults}))
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), "--thorough" in sys.argv)
+    run(Path(sys.argv[1]), "--thorough" in sys.argv, sys.argv[3:])

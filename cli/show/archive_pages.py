@@ -35,8 +35,11 @@ def prepare_folder(folder: Path) -> None:
 
 
 def _is_report(folder: Path) -> bool:
+    """Whether there is an earlier report, or the beginning of one that was cut off before its index."""
     index = folder / INDEX
-    return index.is_file() and MARK in index.read_text(encoding="utf-8", errors="replace")[:2000]
+    if index.is_file():
+        return MARK in index.read_text(encoding="utf-8", errors="replace")[:2000]
+    return {entry.name for entry in folder.iterdir()} <= {STUDIES, STRIPS}
 
 
 def write_pages(folder: Path, place: str, studies: Sequence[Study], statistics: Mapping[str, Any]) -> None:

@@ -64,9 +64,9 @@ def test_s3_manifest_lost(studies: Path, bucket: str) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Address of a cluster of four processes."""
+    """Address of a cluster of two processes."""
     distributed = pytest.importorskip("distributed", reason="the extra 'scale' is not installed")
-    with distributed.LocalCluster(n_workers=4, threads_per_worker=1, dashboard_address=":0",
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
                                   silence_logs=50) as running:
         yield running.scheduler_address
 

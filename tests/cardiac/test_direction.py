@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from lrmcodec.cardiac.cavity import find_cavity
 from lrmcodec.cardiac.direction import LARGEST, MAX_WEIGHTS, Direction, find_direction, payload_bytes, read_direction
 from lrmcodec.cardiac.readout import read_phase
 from lrmcodec.cardiac.signal import standardize
+from lrmcodec.codec import LrmFile
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import Component, byte_counts
 from lrmcodec.simulate.heart.phantom import Phantom, phantom, random_phantom
@@ -22,6 +25,13 @@ pytestmark = pytest.mark.usefixtures("quick_pictures")
 @pytest.fixture(scope="module")
 def hearts() -> list[Phantom]:
     return [random_phantom(seed, 110) for seed in (1, 2, 5)]
+
+
+@pytest.fixture(scope="module")
+def coded(hearts: list[Phantom]) -> Callable[[int], list[LrmFile]]:
+    """Files of all hearts at a rank, coded once."""
+    return functools.cache(lambda rank: [codec.open(codec.encode(heart.clip, rank=rank, quality=35).data)
+                                         for heart in hearts])
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +59,18 @@ def test_the_cavity_follows_the_volume(hearts: list[Phantom]) -> None:
 
 
 @pytest.mark.parametrize("rank", [2, 4, 8])
-def test_polarity_is_right_at_every_rank(hearts: list[Phantom], rank: int) -> None:
-    for heart in hearts:
-        file = codec.open(codec.encode(heart.clip, rank=rank, quality=35).data)
+def test_polarity_is_right_at_every_rank(hearts: list[Phantom], coded: Callable[[int], list[LrmFile]],
+                                         rank: int) -> None:
+    for heart, file in zip(hearts, coded(rank), strict=True):
         found = read_phase(file)
         assert found.polarity_confidence > 0.5
         assert np.corrcoef(found.signal, heart.cavity_volume)[0, 1] > 0.5
         assert file.byte_counts["ventricle"] == payload_bytes(rank) <= 9
 
 
-def test_events_are_near_the_truth(hearts: list[Phantom]) -> None:
-    for heart in hearts:
-        found = read_phase(codec.open(codec.encode(heart.clip, rank=8, quality=35).data))
+def test_events_are_near_the_truth(hearts: list[Phantom], coded: Callable[[int], list[LrmFile]]) -> None:
+    for heart, file in zip(hearts, coded(8), strict=True):
+        found = read_phase(file)
         for frames, true in ((found.ed_frames, heart.ed_frames), (found.es_frames, heart.es_frames)):
             assert abs(len(frames) - len(true)) <= 1
             assert np.median([np.abs(true - frame).min() for frame in frames]) <= 2

@@ -125,6 +125,7 @@ def test_again_makes_only_what_is_missing(run: Run, place: Path) -> None:
     strips = sorted((place / "pages" / "strips").iterdir())
     before = [path.stat().st_mtime_ns for path in strips]
     strips[0].unlink()
+    (place / "pages" / "index.html").unlink()  # written last: a run that was cut off lacks it
     assert run("archive", "report", place / "archive", "-o", place / "pages", "-j", 0)[0] == 0
     after = [path.stat().st_mtime_ns for path in sorted((place / "pages" / "strips").iterdir())]
     assert after[1:] == before[1:]

@@ -29,9 +29,9 @@ def heart() -> Clip:
 @pytest.fixture(scope="module")
 def sliding() -> Clip:
     """Texture that never comes back: nothing for low rank."""
-    texture = np.random.default_rng(1).normal(100, 30, (64, 400))
+    texture = np.random.default_rng(1).normal(100, 30, (48, 200))
     texture = (texture + np.roll(texture, 1, 1) + np.roll(texture, 1, 0)) / 3
-    frames = np.stack([texture[:, 5 * k:5 * k + 64] for k in range(40)]).clip(0, 255).astype(np.uint8)
+    frames = np.stack([texture[:, 5 * k:5 * k + 48] for k in range(30)]).clip(0, 255).astype(np.uint8)
     return Clip.from_fps(frames, 25)
 
 

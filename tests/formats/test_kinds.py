@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import ClipError
 from lrmcodec.formats.kinds import is_video, not_read
-from lrmcodec.formats.video import read_clip
+from lrmcodec.formats.video import read_clip, write_clip
 
 OTHERS = {
     "a .lrm file": b"LRM\1" + bytes(40),
@@ -54,3 +57,15 @@ def test_known_kinds_that_do_not_open_are_damaged(tmp_path: Path, content: bytes
         read_clip(tmp_path / "a")
     assert not_read(content) is None
     assert is_video(content) or content[:2] == b"II"
+
+
+@pytest.mark.parametrize("suffix", [".dcm", ".npz", ".npy", ".mp4"])
+def test_names_do_not_matter(tmp_path: Path, suffix: str) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 16, 16), np.uint8)
+    for kind in (".mkv", ".npy", ".npz", ".gif"):
+        write_clip(Clip.from_fps(frames, 25), tmp_path / f"a{kind}")
+        (tmp_path / f"a{kind}").rename(tmp_path / f"b{suffix}")
+        np.testing.assert_array_equal(read_clip(tmp_path / f"b{suffix}").frames, frames)
+    (tmp_path / f"b{suffix}").write_bytes(gzip.compress(b"DICM"))
+    with pytest.raises(ClipError, match="compressed by gzip"):
+        read_clip(tmp_path / f"b{suffix}")

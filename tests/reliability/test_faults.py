@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from lrmcodec.formats.video import WRITERS, read_clip, write_clip, write_frames
 
 TESTS = Path(__file__).parents[1]
 RUN = "import sys; from lrmcodec.cli.main import main; sys.exit(main(sys.argv[1:]))"
+NOBODY = 65534
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
 
@@ -95,11 +98,36 @@ def test_a_folder_that_vanishes(tmp_path: Path, suffix: str) -> None:
     assert not place.exists() or not any(place.iterdir())
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="permission"):
-        write_clip(Clip.from_fps(np.zeros((2, 32, 32), np.uint8), 25), tmp_path / "x.mkv")
+@contextlib.contextmanager
+def user_bound_by_permissions() -> Iterator[None]:
+    """Root, whom they do not bind, is nobody meanwhile."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+@pytest.mark.parametrize("suffix", list(WRITERS))
+def test_a_folder_that_may_not_be_written(tmp_path: Path, suffix: str) -> None:
+    clip = Clip.from_fps(np.zeros((2, 32, 32), np.uint8), 25)
+    write_clip(clip, tmp_path / f"x{suffix}")  # loads what the kind needs
+    with tempfile.TemporaryDirectory() as name:  # not below tmp_path, where nobody may look
+        place, old = Path(name), Path(name) / f"old{suffix}"
+        old.write_bytes(b"old")
+        place.chmod(0o555)
+        with user_bound_by_permissions():
+            assert old.read_bytes() == b"old"
+            for target in (place / f"x{suffix}", old):
+                with pytest.raises(OutputError, match=r"ermission") as caught:
+                    write_clip(clip, target, force=True)
+                assert target.name in str(caught.value)
+        place.chmod(0o755)
+        assert [entry.name for entry in place.iterdir()] == [old.name]
+        assert old.read_bytes() == b"old"
 
 
 @linux
