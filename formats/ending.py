@@ -32,7 +32,7 @@ def is_cut_off(file: IO[bytes], size: int) -> bool:
     if head[:4] == _ASF[:4]:
         return _asf_size(file) > size
     if head[:3] == b"FLV":
-        return not _flv_ends(file, size)
+        return _flv_end(file) > size
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         return b"IEND" not in _tail(file, size, 1 << 16)
     piece, begin = _pieces(file)
@@ -122,13 +122,17 @@ def _asf_size(file: IO[bytes]) -> int:
     return 0 if flags & 1 else size
 
 
-def _flv_ends(file: IO[bytes], size: int) -> bool:
-    """Whether the last number is the length of a tag that begins where it says."""
-    length = int.from_bytes(_tail(file, size, 4), "big")
-    file.seek(max(0, size - 4 - length))
-    tag = file.read(4)
-    is_tag = len(tag) == 4 and tag[0] & 0x1F in (8, 9, 18)
-    return length == 0 or (is_tag and int.from_bytes(tag[1:], "big") + 11 == length)
+def _flv_end(file: IO[bytes]) -> int:
+    """Where the last tag of an FLV file ends, with the number behind it (FLV specification, annex E)."""
+    file.seek(5)
+    at = int.from_bytes(file.read(4), "big") + 4
+    for _ in range(MAX_PARTS):
+        file.seek(at)
+        tag = file.read(4)
+        if not tag or (len(tag) == 4 and tag[0] & 0x1F not in (8, 9, 18)):
+            break
+        at += 15 + int.from_bytes(tag[1:], "big")
+    return at
 
 
 def _pieces(file: IO[bytes]) -> tuple[int, int]:

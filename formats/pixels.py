@@ -19,6 +19,8 @@ DEPTH_HINT = "Convert it to 8 bits with the window you need."
 TRANSPARENT = "transparent pixels were shown black"
 ALL_TRANSPARENT = "pictures are transparent all over: shown as if they were not"
 
+NO_PALETTE = "pictures have no palette: their numbers were taken for gray levels"
+
 PLANAR = re.compile(r"yuvj?4\d\dp")
 """Formats whose chroma planes are looked at as they are."""
 
@@ -52,6 +54,11 @@ def _gray(stored: av.VideoFrame, picture: av.VideoFrame, collector: FrameCollect
     """Gray levels of a picture of up to 8 bits, from what was stored where that is deeper."""
     if len(picture.format.components) == 1 and not picture.format.has_palette:
         return _array(picture, "gray")
+    if picture.format.name == "pal8":
+        indices, palette = picture.to_ndarray()
+        if not palette.any():
+            collector.warn(NO_PALETTE)
+            return np.asarray(indices, dtype=np.uint8)
     if picture.format.has_palette or any(part.is_alpha for part in picture.format.components):
         return on_black(_array(picture, "rgba"), collector)
     if PLANAR.fullmatch(picture.format.name):

@@ -545,3 +545,30 @@ def test_real_clips_load_as_gray(name: str) -> None:
     assert len(clip.frames) > 100
     assert np.ptp(np.diff(clip.times_s)) < 1e-9
     assert not clip.warnings
+
+
+def dib_avi(frames: NDArray[np.uint8], palette: bytes) -> bytes:
+    """An AVI of uncompressed bitmaps of 8 bits, bottom row first, whose palette (B, G, R, 0 each) may be missing."""
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+
+    count, height, width = frames.shape
+    bitmaps = [np.pad(frame[::-1], ((0, 0), (0, -width % 4))).tobytes() for frame in frames]
+    header = struct.pack("<14I", 40_000, 0, 0, 0, count, 0, 1, 0, width, height, 0, 0, 0, 0)
+    stream = b"vidsDIB " + struct.pack("<12I", 0, 0, 0, 1, 25, 0, count, 0, 0, 0, 0, 0)
+    bitmap = struct.pack("<IiiHH6I", 40, width, height, 1, 8, 0, len(bitmaps[0]), 0, 0, len(palette) // 4, 0) + palette
+    lists = chunk(b"LIST", b"hdrl" + chunk(b"avih", header)
+                  + chunk(b"LIST", b"strl" + chunk(b"strh", stream) + chunk(b"strf", bitmap)))
+    movie = chunk(b"LIST", b"movi" + b"".join(chunk(b"00db", data) for data in bitmaps))
+    return chunk(b"RIFF", b"AVI " + lists + movie)
+
+
+@pytest.mark.parametrize("kind", ["gray", "falling", "missing"])
+def test_bitmaps_of_8_bits(tmp_path: Path, kind: str) -> None:
+    levels = np.random.default_rng(3).integers(0, 256, (3, 17, 19), np.uint8)
+    grays = range(256) if kind == "gray" else range(255, -1, -1)
+    palette = b"" if kind == "missing" else b"".join(bytes([gray, gray, gray, 0]) for gray in grays)
+    (tmp_path / "a.avi").write_bytes(dib_avi(255 - levels if kind == "falling" else levels, palette))
+    clip = read_clip(tmp_path / "a.avi")
+    np.testing.assert_array_equal(clip.frames, levels)
+    assert any("no palette" in text for text in clip.warnings) == (kind == "missing")
