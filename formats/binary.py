@@ -51,6 +51,23 @@ class BinaryEncoder:
         return (head + _shortest(tail, lower, size)).rstrip(b"\0")
 
 
+class BinaryTape:
+    """Keeps decisions for an encoder that must write others first."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Bits, Chances]] = []
+
+    def bits(self, bits: Bits, chances: Chances) -> Bits:
+        """Keep decisions; see `BinaryCoder`."""
+        self._kept.append((bits, chances))
+        return bits
+
+    def play(self, coder: BinaryCoder) -> None:
+        """Code everything that was kept."""
+        for bits, chances in self._kept:
+            coder.bits(bits, chances)
+
+
 class BinaryDecoder:
     """Reads decisions from `data`."""
 

@@ -38,6 +38,7 @@ class Component(IntEnum):
     TIMES = 4
     WAVELETS = 5
     VIDEO = 6
+    DARK = 7
     PHASE = 32
     METADATA = 33
     WARNINGS = 34
@@ -49,7 +50,7 @@ class Component(IntEnum):
 CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.DIGEST,
                              Component.STUDY})
 SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.WAVELETS, Component.COEFFS, Component.LATENT,
-                                Component.VIDEO, Component.PHASE, Component.VENTRICLE})
+                                Component.VIDEO, Component.DARK, Component.PHASE, Component.VENTRICLE})
 
 ENTRY = (
     Field("component_id", "varint", 255, 1),

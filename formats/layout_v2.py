@@ -82,7 +82,7 @@ SEGMENT = (
 )
 COUNT = (Field("component_count", "varint", MAX_COMPONENTS, 1),)
 LENGTH = (Field("component_bytes", "varint", MAX_FILE_BYTES),)
-KINDS = (Component.VENTRICLE, Component.PHASE, Component.COEFFS, Component.LATENT, Component.PICTURES,
+KINDS = (Component.VENTRICLE, Component.DARK, Component.COEFFS, Component.LATENT, Component.PICTURES,
          Component.WAVELETS, Component.VIDEO)
 PREFIX_BYTES = 8
 

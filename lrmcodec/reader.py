@@ -21,7 +21,7 @@ from lrmcodec.formats.optional import dicom_module
 from lrmcodec.formats.pack import Pack
 from lrmcodec.levels import frames_at_a_time, resized, to_uint8
 from lrmcodec.metrics import ratio
-from lrmcodec.restored import open_film, rendered, restore_segment
+from lrmcodec.restored import open_film, rendered, restore_coeffs, restore_segment
 from lrmcodec.timeline import SAME_TIME_S, coeffs_at, positions_at, times_at_rate
 from lrmcodec.video.motion import fit_pictures
 
@@ -158,7 +158,8 @@ class LrmFile:
     @property
     def coeffs(self) -> list[Array]:
         """Coefficients (frames, rank) of every segment; each segment has its own basis."""
-        return [self.segment(index).coeffs for index in range(len(self.coded.segments))]
+        return [restore_coeffs(self.decoder, segment, stop - start, self.size)
+                for segment, (start, stop) in zip(self.coded.segments, self.coded.segment_bounds, strict=True)]
 
     def segment(self, index: int) -> RestoredSegment:
         """Latent, basis and coefficients of segment `index`, from 0 on; the last ones asked for are kept.

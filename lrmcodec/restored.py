@@ -35,6 +35,14 @@ def restore_segment(decoder: Decoder, coded: CodedSegment, frame_count: int, siz
     return RestoredSegment(np.empty((0, 0), np.float32), None, coeffs, size)
 
 
+def restore_coeffs(decoder: Decoder, coded: CodedSegment, frame_count: int,
+                   size: tuple[int, int]) -> NDArray[np.float64]:
+    """Coefficients (T, r) of a coded segment as `restore_segment` gives them, without its pictures where possible."""
+    if Component.VIDEO in coded.components:
+        return restore_segment(decoder, coded, frame_count, size).coeffs
+    return decoder.restore_coeffs(coded.components, frame_count, size, coded.rank, coded.q)
+
+
 def open_film(coded: CodedSegment, frame_count: int, size: tuple[int, int]) -> VideoSegment | None:
     """The video of a coded segment; None where it is made of pictures or of a network.
 

@@ -20,7 +20,7 @@ from lrmcodec.decoders.base import Components, Decoder, FittedSegment, Progress
 from lrmcodec.formats.container import CodedSegment, Component
 from lrmcodec.formats.errors import TargetError
 from lrmcodec.rate import RANKS, Search, Setting, Target, Trial
-from lrmcodec.restored import rendered, restore_segment
+from lrmcodec.restored import rendered, restore_coeffs
 from lrmcodec.tools import Tools
 
 MAX_SEARCH_RANK = 128
@@ -163,7 +163,7 @@ def _with_phase(decoder: Decoder, coded: CodedSegment, cavity: Cavity, frames: F
     if Component.VENTRICLE not in coded.components:
         return coded
     count, height, width = frames.shape
-    coeffs = restore_segment(decoder, coded, count, (height, width)).coeffs
+    coeffs = restore_coeffs(decoder, coded, count, (height, width))
     direction = find_direction(cavity, coeffs, times_s)
     components = {key: value for key, value in coded.components.items() if key != Component.VENTRICLE}
     return replace(coded, components=components | ({Component.VENTRICLE: direction.pack()} if direction else {}))

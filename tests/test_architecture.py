@@ -113,8 +113,8 @@ def test_ids_are_frozen() -> None:
     assert RETIRED == {1: "siren"}
     assert not set(RETIRED) & set(map(int, Architecture))
     assert {part.name: int(part) for part in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "PHASE": 32, "METADATA": 33,
-        "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "DARK": 7, "PHASE": 32,
+        "METADATA": 33, "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
     assert (MAGIC, VERSION) == (b"LRM", 2)
 
 

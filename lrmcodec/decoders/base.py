@@ -106,6 +106,10 @@ class Decoder(Protocol):
                 rank: int, q: float) -> RestoredSegment:
         """Undo `code`; raises FormatError on payloads that do not decode to the promised shapes."""
 
+    def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
+                       rank: int, q: float) -> NDArray[np.float64]:
+        """The coefficients (T, r) that `restore` gives, in less time where they need no pictures."""
+
     def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
                size: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """Frames (n, H, W), gray levels in [0, 1], for coefficient rows (n, r); `size` defaults to the coded one."""

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.decoders.base import Components, FittedSegment, PackLike, Progress, RestoredSegment
+from lrmcodec.decoders.dark import find_dark
 from lrmcodec.decoders.ids import Architecture
 from lrmcodec.formats.container import DAMAGED, MAX_BASIS_VALUES, MAX_RANK, Component
+from lrmcodec.formats.dark import unpack_dark
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.picture import decode_pictures, encode_pictures
 from lrmcodec.levels import resized
@@ -74,7 +76,7 @@ class SpatialDecoder:
         preset = _final_preset(tiles.size) if final else FAST_PRESET
         pictures = encode_pictures(tiles, _still_quantizer(q), ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
         latent, basis, norms = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])), gain)
-        coeffs = code_refitted(fitted.frames, latent, basis, norms, q, thorough=final)
+        coeffs = code_refitted(fitted.frames, latent, basis, norms, q, len(pictures), thorough=final)
         return {Component.PICTURES: pictures, **coeffs}
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
@@ -86,7 +88,12 @@ class SpatialDecoder:
             decode_pictures(components[Component.PICTURES], rank + 1, size), _gain(q))
         steps = coeff_steps(norms, frame_count, q)
         coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, steps)
-        return RestoredSegment(latent, basis, coeffs, size)
+        return RestoredSegment(*darkened(components.get(Component.DARK, b""), latent, basis), coeffs, size)
+
+    def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
+                       rank: int, q: float) -> NDArray[np.float64]:
+        """Decode the coefficients; the stills' norms tell their steps."""
+        return self.restore(components, frame_count, size, rank, q).coeffs
 
     def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
                size: tuple[int, int] | None = None) -> NDArray[np.float32]:
@@ -132,11 +139,39 @@ def _project(flat: NDArray[np.uint8], latent: NDArray[np.float32],
 
 
 def code_refitted(frames: NDArray[np.uint8], latent: NDArray[np.float32], basis: NDArray[np.float32],
-                  norms: NDArray[np.float64], q: float, *, thorough: bool) -> Components:
-    """The component of the coefficients refitted on decoded pictures; none where they are all zero."""
+                  norms: NDArray[np.float64], q: float, pictures_bytes: int, *, thorough: bool) -> Components:
+    """Components of the coefficients refitted on decoded pictures and, if `thorough`, of the cells that stay black.
+
+    A component that says nothing is left out.
+    """
+    steps = coeff_steps(norms, len(frames), q)
     coeffs = _refit(frames, latent, basis)
-    payload = code_coeffs(coeffs, coeff_steps(norms, len(frames), q), thorough=thorough)
-    return {Component.COEFFS: payload} if payload else {}
+    payload = code_coeffs(coeffs, steps, thorough=thorough)
+    dark = find_dark(*_errors(frames, latent, basis, coeffs), pictures_bytes + len(payload)) if thorough else b""
+    if dark:
+        payload = code_coeffs(_refit(frames, *darkened(dark, latent, basis)), steps)
+    return {key: data for key, data in ((Component.COEFFS, payload), (Component.DARK, dark)) if data}
+
+
+def darkened(dark: bytes, latent: NDArray[np.float32],
+             basis: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Latent and basis, zero in the cells that stay black; FormatError where these are damaged."""
+    if not dark:
+        return latent, basis
+    lit = unpack_dark(dark, (latent.shape[0], latent.shape[1])).astype(np.float32)
+    return latent * lit, basis * lit
+
+
+def _errors(frames: NDArray[np.uint8], latent: NDArray[np.float32], basis: NDArray[np.float32],
+            coeffs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Squared errors of every pixel (H, W) over all frames: of black, and of what pictures and coefficients give."""
+    flat, flat_basis = frames.reshape(len(frames), -1), basis.reshape(len(basis), latent.size)
+    rows = coeffs.astype(np.float32)
+    black, decoded = np.zeros(latent.size), np.zeros(latent.size)
+    for part, block in _blocks(flat):
+        shown = np.clip(rows @ flat_basis[:, part] + latent.reshape(-1)[part], 0, 1)
+        black[part], decoded[part] = (block**2).sum(0), ((block - shown)**2).sum(0)
+    return black.reshape(latent.shape), decoded.reshape(latent.shape)
 
 
 def _refit(frames: NDArray[np.uint8], latent: NDArray[np.float32],

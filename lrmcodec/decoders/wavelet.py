@@ -10,7 +10,6 @@ Neither encoding nor decoding needs torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 
 from lrmcodec.decoders.base import Components, FittedSegment, PackLike, RestoredSegment
 from lrmcodec.decoders.ids import Architecture
-from lrmcodec.decoders.spatial import SpatialDecoder, code_refitted, coeff_steps
-from lrmcodec.decoders.wavelet_coder import PictureModel, decode_pictures, encode_pictures, needed_tensors
+from lrmcodec.decoders.spatial import SpatialDecoder, code_refitted, coeff_steps, darkened
+from lrmcodec.decoders.wavelet_coder import PictureModel, decode_norms, decode_pictures, encode_pictures, needed_tensors
 from lrmcodec.decoders.wavelet_transform import Array
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import PackError
@@ -55,7 +54,9 @@ class WaveletDecoder(SpatialDecoder):
         step = pixel_step(q)
         sources = (np.asarray(picture, np.float64) / step for picture in (fitted.latent, *fitted.basis[:rank]))
         data, coded = encode_pictures(sources, q, self.model, BIT_WEIGHT)
-        coeffs = code_refitted(fitted.frames, *_pictures(iter(coded), rank, step), q, thorough=True)
+        latent, basis = _pictures(iter(coded), rank, step)
+        coeffs = code_refitted(fitted.frames, latent, basis, decode_norms(data, rank) * step, q, len(data),
+                               thorough=True)
         return {Component.WAVELETS: data, **coeffs}
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
@@ -63,10 +64,18 @@ class WaveletDecoder(SpatialDecoder):
         """Decode pictures and coefficients; see `decoders.base.Decoder`."""
         if Component.WAVELETS not in components:
             return super().restore(components, frame_count, size, rank, q)
-        pictures = decode_pictures(components[Component.WAVELETS], size, q, self.model)
-        latent, basis, norms = _pictures(pictures, rank, pixel_step(q))
-        coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, coeff_steps(norms, frame_count, q))
-        return RestoredSegment(latent, basis, coeffs, size)
+        pictures = decode_pictures(components[Component.WAVELETS], size, rank, q, self.model)
+        latent, basis = _pictures(pictures, rank, pixel_step(q))
+        coeffs = self.restore_coeffs(components, frame_count, size, rank, q)
+        return RestoredSegment(*darkened(components.get(Component.DARK, b""), latent, basis), coeffs, size)
+
+    def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
+                       rank: int, q: float) -> NDArray[np.float64]:
+        """Decode the coefficients alone, which wavelets need no pictures for."""
+        if Component.WAVELETS not in components:
+            return super().restore_coeffs(components, frame_count, size, rank, q)
+        norms = decode_norms(components[Component.WAVELETS], rank) * pixel_step(q)
+        return restore_coeffs(components.get(Component.COEFFS, b""), frame_count, coeff_steps(norms, frame_count, q))
 
 
 def _checked_tensors(pack: PackLike) -> dict[str, NDArray[Any]]:
@@ -83,13 +92,10 @@ def _checked_tensors(pack: PackLike) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _pictures(decoded: Iterator[Array], rank: int,
-              step: float) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """Latent, basis, and the norms (r,) of the basis pictures, from pictures in steps."""
+def _pictures(decoded: Iterator[Array], rank: int, step: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Latent and basis from pictures in steps."""
     latent = np.asarray(next(decoded) * step, np.float32)
     basis = np.empty((rank, *latent.shape), np.float32)
-    norms = np.empty(rank)
-    for index, picture in enumerate(islice(decoded, rank)):
+    for index, picture in enumerate(decoded):
         basis[index] = picture * step
-        norms[index] = step * np.sqrt(np.sum(picture * picture))
-    return latent, basis, norms
+    return latent, basis

@@ -7,6 +7,7 @@ text: SPEC.md, section Wavelet pictures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -27,8 +28,8 @@ from lrmcodec.decoders.wavelet_model import (
     side_inputs,
 )
 from lrmcodec.decoders.wavelet_transform import Array, analyze, level_count, merge_level
-from lrmcodec.decoders.wavelet_values import cheapest, code_plain, code_values, restore
-from lrmcodec.formats.binary import HALF, BinaryDecoder, BinaryEncoder
+from lrmcodec.decoders.wavelet_values import cheapest, code_norms, code_plain, code_values, restore
+from lrmcodec.formats.binary import HALF, BinaryCoder, BinaryDecoder, BinaryEncoder, BinaryTape
 
 STEPS = tuple(product(range(len(PHASES)), range(3)))
 BIN_WIDTH = 96
@@ -93,7 +94,7 @@ class _Pen(Protocol):
 class Writer:
     """Chooses the integers of a picture (H, W), in steps, and writes them."""
 
-    def __init__(self, coder: BinaryEncoder, picture: Array, model: PictureModel, weight: float) -> None:
+    def __init__(self, coder: BinaryCoder, picture: Array, model: PictureModel, weight: float) -> None:
         self._coder, self._model, self._weight = coder, model, weight
         self._top, self.levels = analyze(picture)
 
@@ -157,14 +158,17 @@ def encode_pictures(pictures: Iterable[Array], q: float, model: PictureModel, we
     ndarray, (n, H, W)
         The pictures as `decode_pictures` will give them.
     """
-    coder, earlier = BinaryEncoder(), Earlier()
-    coded = [code_picture(Writer(coder, picture, model, weight), picture.shape, q, model, earlier)
+    tape, earlier = BinaryTape(), Earlier()
+    coded = [code_picture(Writer(tape, picture, model, weight), picture.shape, q, model, earlier)
              for picture in pictures]
+    coder = BinaryEncoder()
+    code_norms(coder, len(coded) - 1, [norm_exponent(picture) for picture in coded[1:]])
+    tape.play(coder)
     return coder.finish(), np.array(coded)
 
 
-def decode_pictures(data: bytes, size: tuple[int, int], q: float, model: PictureModel) -> Iterator[Array]:
-    """Pictures (H, W) float64 in steps, one after another and without end; the caller knows how many there are.
+def decode_pictures(data: bytes, size: tuple[int, int], rank: int, q: float, model: PictureModel) -> Iterator[Array]:
+    """Latent and `rank` basis pictures (H, W), float64 in steps, one after another.
 
     Raises
     ------
@@ -172,8 +176,27 @@ def decode_pictures(data: bytes, size: tuple[int, int], q: float, model: Picture
         On bytes that no encoder writes.
     """
     coder, earlier = BinaryDecoder(data), Earlier()
-    while True:
+    code_norms(coder, rank)
+    for _ in range(rank + 1):
         yield code_picture(Reader(coder, model), size, q, model, earlier)
+
+
+def decode_norms(data: bytes, rank: int) -> Array:
+    """Norms (rank,) of the basis pictures in steps, about; 0 where one is empty. No picture is decoded.
+
+    Raises
+    ------
+    FormatError
+        On bytes that no encoder writes.
+    """
+    exponents = np.array(code_norms(BinaryDecoder(data), rank), np.float64)
+    return np.where(exponents > 0, 2 ** ((exponents - 1) / 2), 0.0)
+
+
+def norm_exponent(picture: Array) -> int:
+    """One more than twice the binary logarithm of a picture's norm in steps, rounded; 0 for less than a step."""
+    norm = float(np.sqrt(np.sum(picture * picture)))
+    return 1 + round(2 * math.log2(norm)) if norm >= 1 else 0
 
 
 def level_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:

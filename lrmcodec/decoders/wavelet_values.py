@@ -6,6 +6,8 @@ class whether the magnitude lies beyond it; then come the plain low bits within 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,8 @@ Floats = NDArray[np.float64]
 
 MODELED_CLASSES = 12  # decisions of classes beyond have even chances
 LAST_CLASS = 20  # magnitudes up to 2**19
+MAX_EXPONENT = 63  # of norms
+CHANGES, RISES = 24576, 8192  # chances in differences of exponents
 
 
 def code_values(coder: BinaryCoder, values: Ints | None, chances: Ints) -> Ints:
@@ -148,5 +152,39 @@ def code_plain(coder: BinaryCoder, value: int) -> int:
     return -magnitude if magnitude and _plain_bit(coder, int(value < 0)) else magnitude
 
 
+def code_norms(coder: BinaryCoder, count: int, exponents: Sequence[int] = ()) -> list[int]:
+    """Code the exponents of `count` norms or, where none are given, read them: the first one, then differences.
+
+    Raises
+    ------
+    FormatError
+        When one read is out of 0 to MAX_EXPONENT.
+    """
+    before = 0
+    coded: list[int] = []
+    for index in range(count):
+        given = exponents[index] - before if exponents else 0
+        before += _code_difference(coder, given) if coded else code_plain(coder, given)
+        if not 0 <= before <= MAX_EXPONENT:
+            raise FormatError(f"the norm of wavelet picture {index + 1} is out of its range.", DAMAGED)
+        coded.append(before)
+    return coded
+
+
+def _code_difference(coder: BinaryCoder, value: int) -> int:
+    """Code a difference of exponents: mostly 0 or below."""
+    if not _one_bit(coder, int(value != 0), CHANGES):
+        return 0
+    rises = _one_bit(coder, int(value > 0), RISES)
+    size = 1
+    while size <= MAX_EXPONENT and _one_bit(coder, int(abs(value) > size), CHANGES):
+        size += 1
+    return size if rises else -size
+
+
 def _plain_bit(coder: BinaryCoder, bit: int) -> int:
-    return int(coder.bits(np.array([bit], np.int32), np.array([HALF]))[0])
+    return _one_bit(coder, bit, HALF)
+
+
+def _one_bit(coder: BinaryCoder, bit: int, chance: int) -> int:
+    return int(coder.bits(np.array([bit], np.int32), np.array([chance]))[0])

@@ -20,9 +20,9 @@ from lrmcodec.formats.entropy import decode_ints
 GOLDEN = Path(__file__).parent / "golden"
 SPATIAL = ["v1_spatial_even", "v1_spatial_uneven", "v1_spatial_still"]
 PARTS = {"v1_spatial_parts": (2, 3), "v1_spatial_fine": (1, 3), "v1_spatial_fine_parts": (2, 3),
-         "v1_grid_siren_parts": (2, 4), "v1_framewise_parts": (2, 6), "v1_autoencoder_parts": (2, 3),
-         "v1_wavelet": (1, 3), "v1_wavelet_parts": (2, 2)}
-SECOND = {"v2_spatial_even": (1, 3), "v2_spatial_uneven": (2, 2), "v2_grid_siren_parts": (2, 4)}
+         "v1_grid_siren_parts": (2, 4), "v1_framewise_parts": (2, 6), "v1_autoencoder_parts": (2, 3)}
+SECOND = {"v2_spatial_even": (1, 3), "v2_spatial_uneven": (2, 2), "v2_grid_siren_parts": (2, 4),
+          "v2_wavelet": (1, 3), "v2_wavelet_parts": (2, 2)}
 NAMES = [*SECOND, *SPATIAL, "v1_grid_siren", "v1_framewise", "v1_autoencoder", *PARTS]
 NOTE = {"source": "phantom", "spacing_mm": [0.5, 0.25], "note": "größer"}
 METADATA = {"v1_spatial_uneven": NOTE, "v2_spatial_uneven": NOTE}

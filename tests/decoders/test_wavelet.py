@@ -20,7 +20,7 @@ from lrmcodec import codec
 from lrmcodec.decoders.base import FittedSegment
 from lrmcodec.decoders.spatial import SpatialDecoder
 from lrmcodec.decoders.wavelet import WaveletDecoder
-from lrmcodec.decoders.wavelet_coder import decode_pictures, encode_pictures
+from lrmcodec.decoders.wavelet_coder import decode_norms, decode_pictures, encode_pictures
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import FormatError, PackError
@@ -43,10 +43,26 @@ def fitted() -> FittedSegment:
 def test_pictures_are_read_as_they_were_written() -> None:
     pictures = np.random.default_rng(1).normal(0, 4, (4, *SIZE)).cumsum(1)
     data, coded = encode_pictures(pictures, 80, DECODER.model, 0.1)
-    reader = decode_pictures(data, SIZE, 80, DECODER.model)
-    for picture in coded:
-        np.testing.assert_array_equal(next(reader), picture)
+    read = list(decode_pictures(data, SIZE, 3, 80, DECODER.model))
+    np.testing.assert_array_equal(read, coded)
     assert np.sqrt(((coded - pictures)**2).mean()) < 0.6
+
+
+def test_norms_are_read_before_the_pictures() -> None:
+    pictures = np.random.default_rng(1).normal(0, 4, (5, *SIZE)) * np.array([9, 5, 0, 3, 0.5])[:, None, None]
+    data, coded = encode_pictures(pictures, 80, DECODER.model, 0.1)
+    norms = np.sqrt((coded[1:]**2).sum((1, 2)))
+    found = decode_norms(data, 4)
+    assert (found == 0).tolist() == (norms < 1).tolist()
+    np.testing.assert_allclose(found[norms >= 1], norms[norms >= 1], rtol=0.19)
+    np.testing.assert_array_equal(decode_norms(data[:24], 4), found)
+
+
+def test_coefficients_need_no_pictures(fitted: FittedSegment) -> None:
+    components = DECODER.code(fitted, 3, 90)
+    whole = DECODER.restore(components, len(FRAMES), SIZE, 3, 90).coeffs
+    cut = {**components, Component.WAVELETS: components[Component.WAVELETS][:8]}
+    np.testing.assert_array_equal(DECODER.restore_coeffs(cut, len(FRAMES), SIZE, 3, 90), whole)
 
 
 def test_a_prefix_of_the_pictures_needs_no_later_ones() -> None:
@@ -60,7 +76,7 @@ def test_a_prefix_of_the_pictures_needs_no_later_ones() -> None:
 def test_what_was_coded_is_restored(fitted: FittedSegment, rank: int, q: float) -> None:
     components = DECODER.code(fitted, rank, q)
     restored = DECODER.restore(components, len(FRAMES), SIZE, rank, q)
-    assert set(components) <= {Component.WAVELETS, Component.COEFFS}
+    assert set(components) <= {Component.WAVELETS, Component.COEFFS, Component.DARK}
     assert restored.basis is not None
     assert restored.basis.shape == (rank, *SIZE)
     error = DECODER.render(restored, restored.coeffs) - FRAMES / 255
@@ -157,8 +173,8 @@ DIGEST = """
 import hashlib, sys
 from safetensors.numpy import load_file
 from lrmcodec.decoders.wavelet_coder import PictureModel, decode_pictures
-reader = decode_pictures(bytes.fromhex({data!r}), (33, 42), 80, PictureModel.from_tensors(load_file({weights!r})))
-print(hashlib.sha256(b"".join(next(reader).tobytes() for _ in range(3))).hexdigest())
+read = decode_pictures(bytes.fromhex({data!r}), (33, 42), 2, 80, PictureModel.from_tensors(load_file({weights!r})))
+print(hashlib.sha256(b"".join(picture.tobytes() for picture in read)).hexdigest())
 assert "torch" not in sys.modules
 """
 

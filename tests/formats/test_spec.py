@@ -16,6 +16,7 @@ from lrmcodec.decoders.ids import RETIRED, Architecture
 from lrmcodec.formats import (
     av1_video,
     container,
+    dark,
     entropy,
     layout,
     layout_v1,
@@ -92,8 +93,8 @@ def test_architecture_ids_equal_the_code() -> None:
 
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
-        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "PHASE": 32, "METADATA": 33,
-        "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
+        "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "DARK": 7, "PHASE": 32,
+        "METADATA": 33, "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
     assert container.FIRST_ANCILLARY_ID == 32
 
 
@@ -103,7 +104,7 @@ def test_constants_equal_the_code() -> None:
                "Integers": entropy, "Times": time_code, "Metadata": container, "Study": container, "Digest": container,
                "Warnings": warning_code, "Pictures": picture,
                "Coefficients": quantize, "grid-siren": grid_siren, "autoencoder": autoencoder,
-               "Phase": direction, "Video": VIDEO}
+               "Phase": direction, "Video": VIDEO, "Dark": dark}
     rows = table("Constants")
     steps = {row["name"]: float(row["value"]) for row in rows if row["used in"] == "Coefficients"}
     for row in rows:
