@@ -300,7 +300,7 @@ def test_metadata_are_stored_only_when_asked(encoded: Encoded) -> None:
 def test_every_byte_is_counted(encoded: Encoded) -> None:
     counts = codec.open(encoded.data).byte_counts
     assert sum(counts.values()) == len(encoded.data)
-    assert set(counts) == {"header", "pictures", "coeffs"}
+    assert set(counts) == {"header", "pictures", "coeffs", "dark"}
     assert counts["header"] <= 64
 
 
