@@ -1,7 +1,8 @@
 """Commands whose n-th call of the system fails, for every n; see docs/reliability.md.
 
 Run by tests/reliability/test_faults.py as a process of its own, under the library that is made of tests/faults.c:
-LD_PRELOAD=faults.so python -P tests/faults.py FOLDER [--thorough [COMMAND]...] prints what it did as JSON.
+PYTHONPATH=tests LD_PRELOAD=faults.so python -P tests/faults.py FOLDER [--thorough [COMMAND]...] prints what it did
+as JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ COMMANDS = {
 SIMILAR = ("decode gif", "decode npy", "readout plot", "plot", "walk")
 """Commands that write as others do; only a thorough run has them."""
 
-QUICK = {"simulate": 5, "archive": 9, "archive restore": 5}
+QUICK = {"archive": 30, "archive restore": 7}
 """Commands that write several files, and which part of their calls fails in a run that is not thorough."""
 
 CHANGING = ("decode dcm", "wrap")

@@ -34,8 +34,9 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs L
 def test_every_call_that_fails_leaves_the_old_or_the_new_output(tmp_path: Path) -> None:
     library = tmp_path / "faults.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, TESTS / "faults.c", "-ldl"], check=True)
+    environment = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(TESTS)}
     done = subprocess.run([sys.executable, "-P", TESTS / "faults.py", tmp_path / "place"], capture_output=True,
-                          text=True, env={**os.environ, "LD_PRELOAD": str(library)}, check=False)
+                          text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["faults"] == []
