@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrmcodec.cli.archive_shared import (
-    SOME_FAILED,
-    amount_bytes,
-    failure_rows,
-    json_option,
-    make_workers,
-    place,
-    tell_failures,
-    workers_options,
-)
+from lrmcodec.cli import archive_shared as shared
 from lrmcodec.cli.console import Console, Rows, pass_console
 from lrmcodec.cli.files import amount
 
@@ -26,12 +17,12 @@ SHOWN = 50
 
 
 @click.command()
-@place
+@shared.place
 @click.option("--read-data-subset", "subset", default="100%", metavar="PART", show_default=True,
               help="Read and decode a random share such as 5%, or a fixed part such as 2/10. Names and sizes of all "
                    "objects are checked in any case.")
-@workers_options
-@json_option
+@shared.workers_options
+@shared.json_option
 @pass_console
 def verify(console: Console, place: str, subset: str, processes: int | None, scheduler: str | None,
            as_json: bool) -> int:
@@ -44,29 +35,29 @@ def verify(console: Console, place: str, subset: str, processes: int | None, sch
 
     def watch(findings: Findings, total: int) -> None:
         progress(findings.decoded / max(total, 1), f"{findings.decoded:,} of {total:,} files, "
-                                                   f"{amount_bytes(findings.read_bytes)}, "
+                                                   f"{shared.amount_bytes(findings.read_bytes)}, "
                                                    f"{amount(len(findings.problems), 'problem')}")
 
     with console.progress() as progress:
-        findings = run(open_archive(place), make_workers(processes, scheduler), subset, watch)
+        findings = run(open_archive(place), shared.make_workers(processes, scheduler), subset, watch)
     problems = [(each.id, each.path, each.what) for each in findings.problems]
     if as_json:
         console.data({"archive": place, "valid": not problems, "files": findings.files, "decoded": findings.decoded,
                       "read_bytes": findings.read_bytes, "differing": findings.differing,
-                      "loose_objects": findings.loose, "problems": failure_rows(problems, "problem")})
+                      "loose_objects": findings.loose, "problems": shared.failure_rows(problems, "problem")})
     elif console.level >= 0:
         _show(console, findings)
     if problems and not as_json:
-        tell_failures("problem", problems, SHOWN)
+        shared.tell_failures("problem", problems, SHOWN)
         more = f" ({len(problems) - SHOWN:,} more, see --json)" if len(problems) > SHOWN else ""
         click.echo(f"  Run 'lrmcodec archive repair {place}', then archive the sources again.{more}", err=True)
-    return SOME_FAILED if problems else 0
+    return shared.SOME_FAILED if problems else 0
 
 
 def _show(console: Console, findings: Findings) -> None:
     rows: Rows = [
         ("Files", f"{findings.files:,} in the manifest"),
-        ("Read and decoded", f"{findings.decoded:,}, {amount_bytes(findings.read_bytes)}"),
+        ("Read and decoded", f"{findings.decoded:,}, {shared.amount_bytes(findings.read_bytes)}"),
         ("Problems", f"{len(findings.problems):,}" if findings.problems else "none"),
     ]
     if findings.differing:
@@ -77,9 +68,9 @@ def _show(console: Console, findings: Findings) -> None:
 
 
 @click.command()
-@place
+@shared.place
 @click.option("--pack", "packs", multiple=True, metavar="FOLDER", help="Decoder pack to put back; may be repeated.")
-@json_option
+@shared.json_option
 @pass_console
 def repair(console: Console, place: str, packs: tuple[str, ...], as_json: bool) -> int:
     """Mend an archive from what is left of it.
@@ -96,7 +87,7 @@ def repair(console: Console, place: str, packs: tuple[str, ...], as_json: bool) 
         done = run(open_archive(place), packs)
     if as_json:
         console.data({"archive": place, "lines": done.lines, "records": done.records, "packs": done.packs,
-                      "moved": done.moved, "lost": failure_rows(done.lost, "what")})
+                      "moved": done.moved, "lost": shared.failure_rows(done.lost, "what")})
     elif console.level >= 0:
         console.facts([
             ("Manifest lines", f"{done.lines:,} made again from records"),
@@ -106,6 +97,6 @@ def repair(console: Console, place: str, packs: tuple[str, ...], as_json: bool) 
             ("Not restorable", f"{amount(len(done.lost), 'file')}"),
         ])
     if done.lost and not as_json:
-        tell_failures("problem", done.lost, SHOWN)
+        shared.tell_failures("problem", done.lost, SHOWN)
         click.echo("  Archive their sources again, with the same command as before.", err=True)
-    return SOME_FAILED if done.lost else 0
+    return shared.SOME_FAILED if done.lost else 0

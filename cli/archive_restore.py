@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lrmcodec.cli import archive_shared as shared
 from lrmcodec.cli import options
-from lrmcodec.cli.archive_shared import (
-    SOME_FAILED,
-    failure_rows,
-    json_option,
-    make_workers,
-    place,
-    tell_failures,
-    workers_options,
-)
 from lrmcodec.cli.console import Console, pass_console
 from lrmcodec.cli.files import amount
 
@@ -26,7 +18,7 @@ KINDS = ("original", "dicom", "avi", "mp4", "lrm")
 
 
 @click.command()
-@place
+@shared.place
 @click.argument("ids", metavar="[ID|PATH]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Restore every file.")
 @click.option("-o", "--output", metavar="DIR", required=True, help="Folder to restore into.")
@@ -34,8 +26,8 @@ KINDS = ("original", "dicom", "avi", "mp4", "lrm")
               help="original: the file itself, where it is stored; dicom, avi, mp4: the decoded clip; lrm: the coded "
                    "one. By default the file itself where it is stored, else a clip of the source's kind.")
 @options.force
-@workers_options
-@json_option
+@shared.workers_options
+@shared.json_option
 @pass_console
 def restore(console: Console, place: str, ids: tuple[str, ...], everything: bool, output: str, kind: str | None,
             force: bool, processes: int | None, scheduler: str | None, as_json: bool) -> int:
@@ -60,10 +52,11 @@ def restore(console: Console, place: str, ids: tuple[str, ...], everything: bool
         progress(count / max(len(entries), 1), f"{count:,} of {len(entries):,} files")
 
     with console.progress() as progress:
-        done = run(archive, entries, output, kind or "", make_workers(processes, scheduler), force=force, watch=watch)
+        workers = shared.make_workers(processes, scheduler)
+        done = run(archive, entries, output, kind or "", workers, force=force, watch=watch)
     if as_json:
         console.data({"archive": place, "output": output, "written": done.written, "exact": done.exact,
-                      "there": done.there, "failed": failure_rows(done.failures, "reason")})
+                      "there": done.there, "failed": shared.failure_rows(done.failures, "reason")})
     elif console.level >= 0:
         console.facts([
             ("Restored", f"{amount(done.written, 'file')}, {done.exact:,} of them byte for byte, to {output}"),
@@ -71,5 +64,5 @@ def restore(console: Console, place: str, ids: tuple[str, ...], everything: bool
             ("Failed", f"{len(done.failures):,}"),
         ])
     if not as_json:
-        tell_failures("error", done.failures)
-    return SOME_FAILED if done.failures else 0
+        shared.tell_failures("error", done.failures)
+    return shared.SOME_FAILED if done.failures else 0

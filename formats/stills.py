@@ -57,7 +57,7 @@ def read_stills(path: Path, collector: FrameCollector, progress: Progress | None
 
 
 def _damaged(collector: FrameCollector, error: Exception) -> ClipError:
-    what = "cut off" if CUT_OFF in collector.warnings else "damaged"
+    what = "damaged or cut off" if CUT_OFF in collector.warnings else "damaged"
     return ClipError(f"{collector.name} is {what} at frame {collector.count} ({type(error).__name__}).",
                      "Check that it is complete and opens in a viewer.")
 

@@ -28,6 +28,7 @@ from lrmcodec.cardiac.cavity import FINE as NETWORK
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.train.checkpoint import load_state, save_state
 from lrmcodec.train.data import lung_files, read_gray, resize_area
+from lrmcodec.train.export import to_half
 from lrmcodec.train.pool import cached, simulator_digest
 
 Frames = NDArray[np.uint8]
@@ -236,16 +237,12 @@ def export(network: CavityNet, path: Path) -> None:
         for letter, convolution, norm in (("a", block[0], block[1]), ("b", block[3], block[4])):
             gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             weight = (convolution.weight * gain[:, None, None, None]).permute(2, 3, 1, 0)
-            tensors[f"{name}{letter}.weight"] = _half(weight.reshape(-1, weight.shape[-1]))
-            tensors[f"{name}{letter}.bias"] = _half(norm.bias - norm.running_mean * gain)
-    tensors["out.weight"] = _half(network.out.weight[:1, :, 0, 0].T)
+            tensors[f"{name}{letter}.weight"] = to_half(weight.reshape(-1, weight.shape[-1]))
+            tensors[f"{name}{letter}.bias"] = to_half(norm.bias - norm.running_mean * gain)
+    tensors["out.weight"] = to_half(network.out.weight[:1, :, 0, 0].T)
     assert network.out.bias is not None
-    tensors["out.bias"] = _half(network.out.bias[:1])
+    tensors["out.bias"] = to_half(network.out.bias[:1])
     write_atomic(path, save(tensors), force=True)
-
-
-def _half(tensor: Tensor) -> NDArray[np.float16]:
-    return np.ascontiguousarray(tensor.detach().numpy().astype(np.float16))
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from lrmcodec.cardiac import phase_net
 from lrmcodec.cardiac.signal import GRID_HZ, prepare
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.simulate.heart.traces import Trace, draw_trace
+from lrmcodec.train.export import to_half
 
 SEED, VALIDATION_SEED = 1, 2
 LONGEST = 256  # samples of the grid
@@ -138,13 +139,9 @@ def export(network: PhaseNet, path: Path) -> None:
     for name, layer in layers.items():
         assert isinstance(layer, nn.Conv1d)
         assert layer.bias is not None
-        tensors[f"{name}.weight"] = _half(layer.weight.permute(2, 1, 0).flatten(0, 1))
-        tensors[f"{name}.bias"] = _half(layer.bias)
+        tensors[f"{name}.weight"] = to_half(layer.weight.permute(2, 1, 0).flatten(0, 1))
+        tensors[f"{name}.bias"] = to_half(layer.bias)
     write_atomic(path, save(tensors), force=True)
-
-
-def _half(tensor: Tensor) -> NDArray[np.float16]:
-    return np.ascontiguousarray(tensor.detach().numpy().astype(np.float16))
 
 
 def main() -> None:
