@@ -65,7 +65,7 @@ def encode_video(frames: Frames, quality: Quality, *, group: int) -> bytes:
         When the encoder gives something else than one temporal unit a frame.
     """
     header, units = b"", []
-    for packet in _packets(_padded(frames), quality, group):
+    for packet in _packets(frames, quality, group):
         sequence, unit = _strip(packet)
         header = header or sequence
         units.append(unit)
@@ -167,16 +167,10 @@ def padded_size(size: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _padded(frames: Frames) -> Frames:
-    height, width = padded_size((frames.shape[1], frames.shape[2]))
-    more = (height - frames.shape[1], width - frames.shape[2])
-    return np.pad(frames, ((0, 0), (0, more[0]), (0, more[1])), mode="edge") if any(more) else frames
-
-
 def _packets(frames: Frames, quality: Quality, group: int) -> Iterator[bytes]:
     """Temporal units; one thread: with two, SVT-AV1 4.x lost a frame or never returned in 2 of 2,500 encodings."""
     context = av.CodecContext.create("libsvtav1", "w")
-    context.height, context.width = frames.shape[1:]
+    context.height, context.width = padded_size((frames.shape[1], frames.shape[2]))
     context.pix_fmt = "yuv420p"
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
     level = "lossless=1" if quality.crf is None else f"crf={quality.crf:g}:tune=1"
@@ -190,12 +184,13 @@ def _packets(frames: Frames, quality: Quality, group: int) -> Iterator[bytes]:
 
 
 def _to_picture(frame: Frames, index: int) -> av.VideoFrame:
-    height, width = frame.shape
+    """A frame, its edges repeated where the coded size is larger."""
+    height, width = padded_size((frame.shape[0], frame.shape[1]))
     picture = av.VideoFrame(width, height, "yuv420p")
     for place, plane in enumerate(picture.planes):
         buffer = np.full((plane.height, plane.line_size), GRAY, np.uint8)
         if place == 0:
-            buffer[:, :width] = frame
+            buffer[:, :width] = np.pad(frame, ((0, height - frame.shape[0]), (0, width - frame.shape[1])), mode="edge")
         plane.update(buffer.tobytes())
     picture.pts = index
     return picture

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import cast
 
@@ -102,17 +103,15 @@ def _tiles_per_page(size: tuple[int, int]) -> int:
     return max(1, min(PAGE_MAX_HEIGHT // tile_h, PAGE_MAX_PIXELS // (tile_h * tile_w)))
 
 
-def _stack(tiles: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Pad tiles by their edges to multiples of TILE_ALIGN and stack them into pages."""
+def _stack(tiles: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Pad tiles by their edges to multiples of TILE_ALIGN and stack them into pages, one after another."""
     count, height, width = tiles.shape
     tile_h, tile_w = _align(height), _align(width)
-    padded = np.pad(tiles, ((0, 0), (0, tile_h - height), (0, tile_w - width)), mode="edge")
     per_page = _tiles_per_page((height, width))
-    pages = []
     for shape, start in zip(page_shapes(count, (height, width)), range(0, count, per_page), strict=True):
-        page = padded[start:start + per_page].reshape(-1, tile_w)
-        pages.append(np.pad(page, ((0, shape[0] - len(page)), (0, shape[1] - tile_w)), mode="edge"))
-    return pages
+        padded = np.pad(tiles[start:start + per_page], ((0, 0), (0, tile_h - height), (0, tile_w - width)), mode="edge")
+        page = padded.reshape(-1, tile_w)
+        yield np.pad(page, ((0, shape[0] - len(page)), (0, shape[1] - tile_w)), mode="edge")
 
 
 def _unstack(page: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

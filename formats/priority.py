@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -16,7 +18,13 @@ def kept_priority() -> Iterator[None]:
 
     SVT-AV1, when root opens it, makes the whole process and its own threads real-time ones of the highest priority
     (SCHED_FIFO 99) for good: everything else on the machine waits for them. Elsewhere than on Linux nothing is done.
+    Threads that open encoders wait for each other.
     """
+    with _ONE_AT_A_TIME:
+        yield from _kept()
+
+
+def _kept() -> Iterator[None]:
     if not hasattr(os, "sched_getscheduler"):
         yield
         return

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrmcodec import metrics
+from lrmcodec.beside import usable_threads
 from lrmcodec.decoders.base import Progress
 from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack, make_decoder
 from lrmcodec.formats.atomic import write_atomic
@@ -35,7 +36,7 @@ from lrmcodec.formats.pack import Pack
 from lrmcodec.rate import Target, read_target
 from lrmcodec.reader import LrmFile, open
 from lrmcodec.segment import SegmentCoder, part_progress
-from lrmcodec.tools import Tools
+from lrmcodec.tools import PICTURED, Tools
 
 __all__ = ["Encoded", "LrmFile", "Report", "decode", "encode", "open"]
 
@@ -81,10 +82,10 @@ class Encoded:
 
 
 def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, size_bytes: int | None = None,
-           psnr_db: float | None = None, quality: float | None = None,
+           psnr_db: float | None = None, quality: float | None = None, min_ssim: float | None = None,
            pack: str | PathLike[str] | Pack = DEFAULT_PACK, device: str = "auto",
            metadata: Mapping[str, Any] | None = None, study: bytes = b"", seed: int = 0, phase: bool = True,
-           tool: str = "auto", max_error: int | None = None,
+           tool: str = "auto", max_error: int | None = None, threads: int | None = None,
            progress: Progress | None = None) -> Encoded:
     """Encode a clip.
 
@@ -97,8 +98,11 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         Number of basis pictures or coefficients a frame; by default the best one for the target is found.
     ratio, size_bytes, psnr_db, quality : optional
         At most one target: compression ratio of the whole file (never less, within 3 %), file size in bytes (never
-        more, within 3 %), mean PSNR in dB (at least), or quality 0 to 100 (default 80). At a given rank a size may be
-        missed from below by more.
+        more, within 3 %), mean PSNR in dB (at least), or quality 0 to 100 (default 70), the smallest file that keeps
+        the quality's floors of PSNR and SSIM3D (`rate.floors`). At a given rank a size may be missed from below by
+        more, and a quality says only how finely pictures are quantized, as it does for packs with networks.
+    min_ssim : float, optional
+        Least SSIM3D, above 0 and below 1, alone or beside `psnr_db`: the smallest file that keeps it.
     pack : str, path or Pack
         Shipped pack's name, a pack's folder, or a pack.
     device : str
@@ -117,6 +121,8 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     max_error : int, optional
         Instead of a target: no pixel is off by more than so many gray levels, 0 to 42; 0 is lossless. A digest of the
         frames goes into the file. Times are kept to half a microsecond, as always.
+    threads : int, optional
+        How many may be busy at a time; by default one a processor core. The file does not depend on it.
     progress : callable, optional
         Called with (fraction, label).
 
@@ -127,11 +133,12 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     """
     began = time.perf_counter()
     count = _segment_count(clip)
-    target = read_target(clip.frames.size, ratio, size_bytes, psnr_db, quality)
-    tools = Tools(tool, max_error)
     chosen = pack if isinstance(pack, Pack) else find_pack(pack)
     decoder = make_decoder(chosen, device)
-    tools.check(rank, decoder.arch_id, (ratio, size_bytes, psnr_db, quality))
+    tools = Tools(tool, max_error, usable_threads(threads))
+    target = read_target(clip.frames.size, ratio, size_bytes, psnr_db, quality, min_ssim,
+                         promised=rank is None and decoder.arch_id in PICTURED)
+    tools.check(rank, decoder.arch_id, (ratio, size_bytes, psnr_db, quality, min_ssim))
     coder = SegmentCoder(decoder, rank, seed, phase, tools)
     shell = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
                       [CodedSegment(0, 0, {})] * count, metadata or {}, study, clip.warnings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_VALUES = 1 << 24  # pixels rendered at a time
+BLOCK_VALUES = 1 << 22  # pixels rendered at a time
 
 
 def frames_at_a_time(size: tuple[int, int]) -> int:

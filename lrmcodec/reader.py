@@ -193,9 +193,7 @@ class LrmFile:
         """Latent and basis that go best with the coefficients of a segment of video."""
         film, segment = self.film(index), self.segment(index)
         assert film is not None
-        step = frames_at_a_time(self.size)
-        blocks = (film.frames(at, min(at + step, film.count)) for at in range(0, film.count, step))
-        latent, basis = fit_pictures(segment.coeffs, blocks)
+        latent, basis = fit_pictures(segment.coeffs, film.blocks())
         return RestoredSegment(latent, basis, segment.coeffs, self.size)
 
     def render(self, index: int, rows: Array) -> NDArray[np.uint8]:

@@ -2,6 +2,8 @@
 
 frames --decoder.fit--> fitted --rate.Search over decoder.code--> components --direction--> with its phase
                                `--tools: video.VideoCoder-------> components /
+
+Both tools run beside each other where threads allow it; a sketch of each shows which of them need be finished.
 """
 
 from __future__ import annotations
@@ -9,21 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lrmcodec import metrics
 from lrmcodec.cardiac.cavity import Cavity, find_cavity
 from lrmcodec.cardiac.direction import find_direction, payload_bytes
 from lrmcodec.decoders.base import Components, Decoder, FittedSegment, Progress
 from lrmcodec.formats.container import CodedSegment, Component
 from lrmcodec.formats.errors import TargetError
-from lrmcodec.rate import RANKS, Search, Setting, Target, Trial
+from lrmcodec.rate import RANKS, Likeness, Search, Setting, Target, Trial, likeness
 from lrmcodec.restored import rendered, restore_coeffs
+from lrmcodec.sample import sampled
 from lrmcodec.tools import Tools
 
-MAX_SEARCH_RANK = 128
+MAX_SEARCH_RANK, MAX_FIT_VALUES = 128, 1 << 26
+"""Largest rank that is searched, and pixels of all basis pictures together."""
+
 PROBE_FRAMES = 32
 ALTERNATIVE_FROM = VIDEO_FROM = 0.8  # of the time, for the progress shown
 FIT_SHARE = 0.1  # of the time, for the progress shown
@@ -76,44 +81,75 @@ class SegmentCoder:
 
     def _coded(self, fitted: FittedSegment, target: Target, room: PhaseBytes, progress: Progress) -> CodedSegment:
         if not self.tools.may_be_video(self.rank, self.decoder.arch_id):
-            return self._best(fitted, target, room, progress).coded
+            return _LowRank(self.decoder, fitted, room, target, self.rank, progress).finish().coded
         first, rest = part_progress(progress, 0, VIDEO_FROM), part_progress(progress, VIDEO_FROM, 1)
-        return self.tools.code(fitted, room, target, lambda: self._best(fitted, target, room, first), rest)
-
-    def _best(self, fitted: FittedSegment, target: Target, room: PhaseBytes, progress: Progress) -> Trial:
-        """Best trial for the target, by the decoder or by its alternative at the same rank."""
-        alternative = self.decoder.alternative
-        if alternative is None:
-            return _search(_Trials(self.decoder, fitted, room, progress), target, self.rank)
-        first = _Trials(self.decoder, fitted, room, part_progress(progress, 0, ALTERNATIVE_FROM))
-        other = _Trials(alternative, fitted, room, part_progress(progress, ALTERNATIVE_FROM, 1))
-        try:
-            found = _search(first, target, self.rank)
-        except TargetError:
-            return _search(other, target, self.rank)
-        try:
-            return max(found, _search(other, target, found.setting.rank), key=lambda trial: trial.worth(target))
-        except TargetError:
-            return found
+        low_rank = _LowRank(self.decoder, fitted, room, target, None, first)
+        return self.tools.code(fitted, room, target, low_rank, rest)
 
     def max_rank(self, shape: tuple[int, ...]) -> int:
         """Rank to fit frames of `shape` (T, H, W) at; a TargetError where the one asked for is impossible."""
         count, height, width = shape
         limit = self.decoder.rank_limit(count, (height, width))
         if self.rank is None:
-            return min(limit, MAX_SEARCH_RANK)
+            return min(limit, MAX_SEARCH_RANK, max(MAX_FIT_VALUES // (height * width), 1))
         if not 0 <= self.rank <= limit:
             raise TargetError(f"rank {self.rank} cannot be used for {count} frames of {height}x{width} pixels.",
                               f"Give --rank 0 to {limit}.")
         return self.rank
 
 
-class _Trials:
-    """Codes a fitted segment with one setting after another, for `rate.Search`."""
+class _LowRank:
+    """Low rank on one fitted segment: a sketch by the fast coder, then what the file may hold."""
 
-    def __init__(self, decoder: Decoder, fitted: FittedSegment, room: PhaseBytes, progress: Progress) -> None:
+    def __init__(self, decoder: Decoder, fitted: FittedSegment, room: PhaseBytes, target: Target, rank: int | None,
+                 progress: Progress) -> None:
+        self._target, self._rank = target, rank
+        other, share = decoder.alternative, ALTERNATIVE_FROM if decoder.alternative is not None else 1.0
+        part = sampled(fitted) if rank is None else None
+
+        def search(coder: Decoder, told: Progress) -> Search:
+            useful = fitted.extra.get("useful_rank", fitted.coeffs.shape[1]) if rank is None else rank
+            sketch = None if part is None else _Trials(coder, part[0], room, target, told, part[1])
+            return Search(_Trials(coder, fitted, room, target, told), min(useful, max(RANKS)), coder.min_q, sketch)
+
+        self._search = search(decoder, part_progress(progress, 0, share))
+        self._other = None if other is None else search(other, part_progress(progress, share, 1))
+
+    @cached_property
+    def sketch(self) -> Trial:
+        """About what the tool gives; the nearest to the target where it is missed."""
+        return self._search.sketch(self._target, self._rank)
+
+    def finish(self) -> Trial:
+        """Best trial for the target, by the decoder or by its alternative at the same rank.
+
+        Raises
+        ------
+        TargetError
+            When neither meets it.
+        """
+        rank, keep = self.sketch.setting.rank, self._rank is not None
+        if self._other is None:
+            return self._search.finish(self._target, rank, keep_rank=keep)
+        try:
+            found = self._search.finish(self._target, rank, keep_rank=keep)
+        except TargetError:
+            return self._other.best(self._target, self._rank)
+        try:
+            return max(found, self._other.best(self._target, found.setting.rank),
+                       key=lambda trial: trial.worth(self._target))
+        except TargetError:
+            return found
+
+
+class _Trials:
+    """Codes a fitted segment, or the sample of one, with one setting after another, for `rate.Search`."""
+
+    def __init__(self, decoder: Decoder, fitted: FittedSegment, room: PhaseBytes, target: Target, progress: Progress,
+                 share: float = 1.0) -> None:
         self.decoder, self.fitted = decoder, fitted
-        self._room, self._progress = room, progress
+        self._room, self._progress, self._share = room, progress, share
+        self._with_ssim = target.min_ssim is not None
         self._count = 0
 
     def __call__(self, setting: Setting) -> Trial:
@@ -124,10 +160,16 @@ class _Trials:
         free = self._room(setting.rank)
         if free:
             components[Component.VENTRICLE] = bytes(free)  # `_with_phase` fills it
-        return Trial(setting, components, self._measured(setting, components))
+        return Trial(setting, components, lambda: self._likeness(setting, components), self._share)
 
-    def _measured(self, setting: Setting, components: Components) -> Callable[[], float]:
-        return lambda: _mean_psnr_db(self.decoder, self.fitted.frames, setting, components)
+    def _likeness(self, setting: Setting, components: Components) -> Likeness:
+        """Of a coded segment, by PSNR alone on a few frames while searching, on all of them at the end."""
+        frames = self.fitted.frames
+        count, height, width = frames.shape
+        restored = self.decoder.restore(components, count, (height, width), setting.rank, setting.q)
+        every = 1 if setting.final or self._with_ssim else max(1, count // PROBE_FRAMES)
+        blocks = rendered(self.decoder, restored, restored.coeffs[::every], (height, width))
+        return likeness(frames[::every], blocks, with_ssim=self._with_ssim)
 
 
 def _no_bytes(rank: int) -> int:
@@ -135,26 +177,9 @@ def _no_bytes(rank: int) -> int:
     return 0
 
 
-def _search(trials: _Trials, target: Target, rank: int | None) -> Trial:
-    useful = trials.fitted.extra.get("useful_rank", trials.fitted.coeffs.shape[1]) if rank is None else rank
-    return Search(trials, min(useful, max(RANKS)), trials.decoder.min_q).best(target, rank)
-
-
 def part_progress(progress: Progress, start: float, stop: float) -> Progress:
     """Progress of a part, told as that of the whole, of which it is the share from `start` to `stop`."""
     return lambda fraction, label: progress(start + (stop - start) * fraction, label)
-
-
-def _mean_psnr_db(decoder: Decoder, frames: Frames, setting: Setting, components: Components) -> float:
-    """Mean PSNR of a coded segment in dB, on a few frames while searching, on all of them at the end."""
-    count, *size = frames.shape
-    restored = decoder.restore(components, count, (size[0], size[1]), setting.rank, setting.q)
-    every = 1 if setting.final else max(1, count // PROBE_FRAMES)
-    picked, done, total = frames[::every], 0, 0.0
-    for block in rendered(decoder, restored, restored.coeffs[::every], (size[0], size[1])):
-        total += float(metrics.frame_psnr_db(picked[done:done + len(block)], block).sum())
-        done += len(block)
-    return total / len(picked)
 
 
 def _with_phase(decoder: Decoder, coded: CodedSegment, cavity: Cavity, frames: Frames,

@@ -1,20 +1,23 @@
 """Which tool codes a segment: low rank mixes pictures, video codes frames and wins where motion does not repeat.
 
-Where both may serve, both are tried, and the one that serves the target better is kept: closer at a size, smaller at a
-quality.
+Both are sketched, beside each other where threads allow it, and those finished that may be the better one: closer to
+the frames at a size, smaller at floors of quality.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from lrmcodec.beside import Beside
 from lrmcodec.decoders.base import FittedSegment, Progress
 from lrmcodec.decoders.ids import Architecture
 from lrmcodec.formats.container import CodedSegment
 from lrmcodec.formats.errors import TargetError
-from lrmcodec.rate import Target, Trial
+from lrmcodec.rate import DB_PER_OCTAVE, Target, Trial
 from lrmcodec.video.coder import VideoCoder, VideoCoding
 from lrmcodec.video.payload import MAX_BOUND
 
@@ -28,15 +31,34 @@ VIDEO_RATIO = 400.0
 SURE_PIXELS, SURE_RATIO = 20_000_000, 60.0
 """From so many pixels on and up to this ratio low rank is not tried: it takes minutes, and lies below video there."""
 
+VIDEO_GAIN_DB, VIDEO_GAIN_BYTES = (0.2, 1.4), (0.95, 0.7)
+"""What the slow preset of a video gives more than the quick one, at least and at most, in dB at equal bytes and in
+bytes at equal quality. Presets 9 and 2 were 0.76 dB apart on a lung clip, presets 8 and 2 0.83 and 0.93 on others."""
+
+LOW_RANK_GAIN_DB, LOW_RANK_GAIN_BYTES = 0.7, 0.8
+"""What low rank gives more than its sketch, at most; the slow preset gives 8 to 15 % of the bytes."""
+
 USUAL_TRIES = 8
+
+
+class LowRank(Protocol):
+    """Low rank on one fitted segment (`segment`)."""
+
+    @property
+    def sketch(self) -> Trial:
+        """About what it gives."""
+
+    def finish(self) -> Trial:
+        """What it gives; a TargetError where the target is missed."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What may code a segment: one of TOOLS, and a bound on every pixel's error or None."""
+    """What may code a segment: one of TOOLS, a bound on every pixel's error or None, and in how many threads."""
 
     tool: str = "auto"
     max_error: int | None = None
+    threads: int = 1
 
     def check(self, rank: int | None, arch_id: int, targets: Sequence[object]) -> None:
         """Refuse, before anything is fitted, what goes with no rank, network or target.
@@ -60,8 +82,8 @@ class Tools:
         """Whether a segment fitted by a decoder of this architecture may become a video."""
         return self.tool != "low-rank" and rank is None and arch_id in PICTURED
 
-    def code(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], target: Target,
-             low_rank: Callable[[], Trial], progress: Progress) -> CodedSegment:
+    def code(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], target: Target, low_rank: LowRank,
+             progress: Progress) -> CodedSegment:
         """Code a fitted segment that may be a video by the tool that serves the target best.
 
         Raises
@@ -69,55 +91,71 @@ class Tools:
         TargetError
             When none meets the target.
         """
-        film = VideoCoder(fitted, phase_bytes, tried=_counted(progress))
-        if self.max_error is not None:
-            return film.bounded(self.max_error)
-        pixels = fitted.frames.size
-        sure = pixels >= SURE_PIXELS and target.size_bytes is not None and pixels <= SURE_RATIO * target.size_bytes
-        if self.tool != "video" and not sure:
-            return _better(film, pixels, target, low_rank)
-        found = _video(film, target, None)
-        if found is None:
-            raise TargetError("no video of this clip meets the target.", "Try --tool auto, or another target.")
-        return found.coded
+        with Beside(self.threads) as beside:
+            film = VideoCoder(fitted, phase_bytes, target, tried=_counted(progress, beside))
+            if self.max_error is not None:
+                return film.bounded(self.max_error)
+            if self.tool == "video" or self._is_sure(fitted.frames.size, target):
+                found = film.finish()
+                if found is None:
+                    raise TargetError("no video of this clip meets the target.", "Try --tool auto, or another target.")
+                return found.coded
+            return _better(film, low_rank, fitted.frames.size, target, beside)
+
+    @staticmethod
+    def _is_sure(pixels: int, target: Target) -> bool:
+        size = target.size_bytes
+        return size is not None and pixels >= SURE_PIXELS and pixels <= SURE_RATIO * size
 
 
-def _better(film: VideoCoder, pixels: int, target: Target, low_rank: Callable[[], Trial]) -> CodedSegment:
+def _better(film: VideoCoder, low_rank: LowRank, pixels: int, target: Target, beside: Beside) -> CodedSegment:
+    """The better of both; one that its sketch shows to lie below the other is not finished."""
+    if target.size_bytes is not None and pixels > VIDEO_RATIO * target.size_bytes:
+        return low_rank.finish().coded
+    quick = beside.begin(film.quick)
+    sketch = low_rank.sketch
+    tools = _candidates(quick(), sketch, pixels, target)
+    video = beside.begin(film.finish) if "video" in tools else lambda: None
+    trial = _finished(low_rank) if "low-rank" in tools else None
+    found = video()
+    if found is None or trial is None:
+        return (found or trial or low_rank.finish()).coded
+    if target.has_floors:
+        return found.coded if found.size_bytes < trial.size_bytes else trial.coded
+    return found.coded if found.psnr_db > trial.psnr_db else trial.coded
+
+
+def _candidates(quick: VideoCoding | None, sketch: Trial, pixels: int, target: Target) -> set[str]:
+    """Tools that may be the better one, from a quick video and a sketch of low rank."""
+    if quick is None or pixels > VIDEO_RATIO * sketch.size_bytes:
+        return {"low-rank"}
+    if target.has_floors:
+        if target.spare_db(sketch.likeness) < 0:  # it never gets there
+            return {"video", "low-rank"}
+        gain = -math.log2(quick.size_bytes / sketch.size_bytes)
+        least, most, other = (-math.log2(share) for share in (*VIDEO_GAIN_BYTES, LOW_RANK_GAIN_BYTES))
+    else:
+        gain = quick.psnr_db - sketch.worth(target) - DB_PER_OCTAVE * math.log2(quick.size_bytes)
+        least, most, other = *VIDEO_GAIN_DB, LOW_RANK_GAIN_DB
+    return {name for name, may_win in (("video", gain + most > 0), ("low-rank", gain + least < other)) if may_win}
+
+
+def _finished(low_rank: LowRank) -> Trial | None:
     try:
-        trial = low_rank()
+        return low_rank.finish()
     except TargetError:
-        found = _video(film, target, None)
-        if found is None:
-            raise
-        return found.coded
-    if pixels > VIDEO_RATIO * trial.size_bytes:
-        return trial.coded
-    found = _video(film, target, trial)
-    if found is None:
-        return trial.coded
-    if target.size_bytes is not None:
-        return found.coded if found.psnr_db > trial.psnr_db else trial.coded
-    return found.coded if found.size_bytes < trial.size_bytes else trial.coded
+        return None
 
 
-def _video(film: VideoCoder, target: Target, low_rank: Trial | None) -> VideoCoding | None:
-    """A video that meets the target; for a quantizer index, one as good as low rank is there."""
-    if target.size_bytes is not None:
-        return film.within(target.size_bytes, better_than_db=-math.inf if low_rank is None else low_rank.psnr_db)
-    if low_rank is not None:
-        return film.reaching(target.psnr_db or low_rank.psnr_db, smaller_than=low_rank.size_bytes)
-    if target.psnr_db is None:
-        raise TargetError("a quality alone says nothing to the video tool.", "Give --ratio, --size-bytes or --psnr.")
-    return film.reaching(target.psnr_db)
-
-
-def _counted(progress: Progress) -> Callable[[], None]:
-    """Tell of every coding that begins."""
+def _counted(progress: Progress, beside: Beside) -> Callable[[], None]:
+    """Tell of every coding that begins, from the main thread alone; elsewhere ask whether it is still wanted."""
     count = 0
 
     def tell() -> None:
         nonlocal count
         count += 1
-        progress(min(count / USUAL_TRIES, 0.97), "coding as video")
+        beside.check()
+        if threading.current_thread() is threading.main_thread():
+            progress(min(count / USUAL_TRIES, 0.97), "coding as video")
 
     return tell

@@ -72,9 +72,9 @@ class SpatialDecoder:
         assert fitted.basis is not None
         size = fitted.latent.shape
         gain = _gain(q)
-        tiles = _to_tiles(fitted.latent, fitted.basis[:rank], gain)
-        preset = _final_preset(tiles.size) if final else FAST_PRESET
-        pictures = encode_pictures(tiles, _still_quantizer(q), ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
+        preset = _final_preset((rank + 1) * fitted.latent.size) if final else FAST_PRESET
+        pictures = encode_pictures(_to_tiles(fitted.latent, fitted.basis[:rank], gain), _still_quantizer(q),
+                                   ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
         latent, basis, norms = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])), gain)
         coeffs = code_refitted(fitted.frames, latent, basis, norms, q, len(pictures), thorough=final)
         return {Component.PICTURES: pictures, **coeffs}
@@ -214,7 +214,11 @@ def _final_preset(pixels: int) -> int:
 def _to_tiles(latent: NDArray[np.float32], basis: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
     """Gray levels (r + 1, H, W) of latent and basis times `gain`; a basis picture's zero is level 128."""
     scale = np.float32(255 * gain)
-    return np.concatenate([latent[None] * scale, basis * scale + 128])
+    tiles = np.empty((len(basis) + 1, *latent.shape), np.float32)
+    np.multiply(latent, scale, out=tiles[0])
+    np.multiply(basis, scale, out=tiles[1:])
+    tiles[1:] += 128
+    return tiles
 
 
 def _from_tiles(tiles: NDArray[np.float32],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lrmcodec.decoders.base import FittedSegment
 from lrmcodec.formats.container import CodedSegment, Component, segment_bytes
+from lrmcodec.rate import Target
 from lrmcodec.video.motion import code_motion, motion_rank
 from lrmcodec.video.payload import code_bounded, group_of
 from lrmcodec.video.search import VideoSearch, VideoTrial, preset_for
@@ -35,26 +35,30 @@ class VideoCoder:
         With a basis of its own.
     phase_bytes : callable
         Bytes to keep free at a rank for a direction of the cardiac phase; 0 for none.
+    target : Target
+        A size that the segment adds to the file, or floors of quality.
     tried : callable
         Called before every trial.
     """
 
-    def __init__(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], *,
+    def __init__(self, fitted: FittedSegment, phase_bytes: Callable[[int], int], target: Target, *,
                  tried: Callable[[], None] = lambda: None) -> None:
         self._frames = fitted.frames
         self._rank = motion_rank(fitted)
         self._motion = code_motion(fitted, self._rank)
         self._phase = bytes(phase_bytes(self._rank))
-        self._search = VideoSearch(fitted.frames, tried=tried)
+        if target.size_bytes is not None:
+            beside = segment_bytes(self._segment(bytes(target.size_bytes))) - target.size_bytes
+            target = replace(target, size_bytes=target.size_bytes - beside)
+        self._search = VideoSearch(fitted.frames, target, tried=tried)
 
-    def within(self, size_bytes: int, *, better_than_db: float = -math.inf) -> VideoCoding | None:
-        """The best coding that adds at most `size_bytes` to the file; None when none is seen to be that good."""
-        room = size_bytes - (segment_bytes(self._segment(bytes(size_bytes))) - size_bytes)
-        return self._coding(self._search.within(room, better_than_db=better_than_db)) if room > 0 else None
+    def quick(self) -> VideoCoding | None:
+        """What a fast preset gives; None where it misses the target."""
+        return self._coding(self._search.quick)
 
-    def reaching(self, psnr_db: float, *, smaller_than: float = math.inf) -> VideoCoding | None:
-        """The smallest coding of at least `psnr_db`; None when none is seen to be that small."""
-        return self._coding(self._search.reaching(psnr_db, smaller_than=smaller_than))
+    def finish(self) -> VideoCoding | None:
+        """The best coding that meets the target; None where there is none."""
+        return self._coding(self._search.finish())
 
     def bounded(self, max_error: int) -> CodedSegment:
         """The smallest coding in which no pixel is off by more than `max_error` gray levels."""

@@ -10,6 +10,7 @@ both.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from lrmcodec.formats.av1_video import DAMAGED, Quality, Video, encode_video, open_video
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.varint import read_varint, write_varint
+from lrmcodec.levels import frames_at_a_time
 
 MAX_EVERY = 64
 MAX_BOUND = 42
@@ -102,6 +104,12 @@ class VideoSegment:
             rest = (self.rest.frames(start, stop).astype(np.int16) - MIDDLE) * step
             return np.asarray(np.clip(coded + rest, 0, 255), np.uint8)
         return coded
+
+    def blocks(self) -> Iterator[Frames]:
+        """All frames in order, a bounded number at a time."""
+        step = frames_at_a_time(self.video.size)
+        for start in range(0, self.count, step):
+            yield self.frames(start, min(start + step, self.count))
 
     def at(self, positions: NDArray[np.float64]) -> NDArray[np.float32]:
         """Frames (n, H, W) of [0, 1] at positions (n,) from 0 to count - 1; between frames a straight blend.

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import TargetError
 from lrmcodec.quantize import MAX_Q
-from lrmcodec.rate import Search, Setting, Target, Trial, read_target, share
+from lrmcodec.rate import Likeness, Search, Setting, Target, Trial, floors, read_target, share
 
 MIN_Q = 4
 LIMIT = 64
@@ -24,7 +25,7 @@ def model(best_rank: int) -> Callable[[Setting], Trial]:
         size = (40 + 40 * setting.rank) * 1.02 ** (MAX_Q - setting.q)
         distance = abs(math.log2((setting.rank + 1) / (best_rank + 1)))
         psnr = 6 * math.log2(size / 500) + 30 - 3 * distance
-        return Trial(setting, {1: bytes(max(int(size) - 3, 1))}, lambda: psnr)
+        return Trial(setting, {1: bytes(max(int(size) - 3, 1))}, lambda: Likeness(psnr))
 
     return run
 
@@ -45,7 +46,7 @@ def test_a_size_is_met_from_below(size_bytes: int, best_rank: int) -> None:
 @pytest.mark.parametrize("size_bytes", [3000, 3333, 5000, 8000])
 def test_a_size_is_met_where_indices_are_far_apart(size_bytes: int) -> None:
     def run(setting: Setting) -> Trial:
-        return Trial(setting, {1: bytes(int(20_000 * 0.8 ** setting.q))}, lambda: -setting.q)
+        return Trial(setting, {1: bytes(int(20_000 * 0.8 ** setting.q))}, lambda: Likeness(-setting.q))
 
     trial = Search(run, 0, 0).best(Target(size_bytes=size_bytes))
     assert 0.97 * size_bytes <= trial.size_bytes <= size_bytes
@@ -72,7 +73,7 @@ def test_a_given_rank_is_kept_where_sizes_jump() -> None:
     """Where no index of rank 5 comes close to the size, a rank nearby is tried only if none was asked for."""
     def run(setting: Setting) -> Trial:
         size = 1000 if setting.q > 50 else 9000
-        return Trial(setting, {1: bytes(size + 150 * setting.rank)}, lambda: 30.0 - abs(setting.rank - 5))
+        return Trial(setting, {1: bytes(size + 150 * setting.rank)}, lambda: Likeness(30.0 - abs(setting.rank - 5)))
 
     target = Target(size_bytes=2000)
     assert Search(run, LIMIT, 0).best(target, 5).setting.rank == 5
@@ -81,11 +82,56 @@ def test_a_given_rank_is_kept_where_sizes_jump() -> None:
 
 @pytest.mark.parametrize(("asked", "expected"), [
     ({"ratio": 100.0}, Target(size_bytes=500)), ({"size_bytes": 77}, Target(size_bytes=77)),
-    ({"psnr_db": 30.0}, Target(psnr_db=30.0)), ({"quality": 0.0}, Target(q=255)), ({"quality": 100.0}, Target(q=0)),
-    ({}, Target(q=51))])
+    ({"psnr_db": 30.0}, Target(psnr_db=30.0)), ({"min_ssim": 0.9}, Target(min_ssim=0.9)),
+    ({"psnr_db": 30.0, "min_ssim": 0.9}, Target(psnr_db=30.0, min_ssim=0.9)),
+    ({"quality": 40.0}, Target(psnr_db=26.0, min_ssim=0.8)), ({"quality": 90.0}, Target(psnr_db=33.0, min_ssim=0.95)),
+    ({"quality": 0.0, "promised": False}, Target(q=255)), ({"quality": 100.0, "promised": False}, Target(q=0)),
+    ({}, Target(psnr_db=30.0, min_ssim=0.9)), ({"promised": False}, Target(q=77))])
 def test_what_a_user_asks_becomes_a_target(asked: dict[str, Any], expected: Target) -> None:
     given: dict[str, Any] = dict.fromkeys(("ratio", "size_bytes", "psnr_db", "quality"))
     assert read_target(50_000, **(given | asked)) == expected
+
+
+def test_floors_rise_with_the_quality() -> None:
+    found = [floors(quality) for quality in range(101)]
+    for name in ("psnr_db", "min_ssim"):
+        values = [getattr(target, name) for target in found]
+        assert values == sorted(set(values))
+
+
+def test_floors_are_kept_by_the_one_that_is_harder() -> None:
+    target = Target(psnr_db=30.0, min_ssim=0.9)
+    assert target.spare_db(Likeness(31.0, 0.9)) == pytest.approx(0)
+    assert target.spare_db(Likeness(31.0, 0.95)) == pytest.approx(1)
+    assert target.spare_db(Likeness(29.0, 0.95)) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("min_ssim", [0.6, 0.8, 0.95])
+def test_the_coarsest_index_that_keeps_a_least_ssim_is_found(min_ssim: float) -> None:
+    def run(setting: Setting) -> Trial:
+        trial = model(12)(setting)
+        return Trial(setting, trial.components, lambda: Likeness(trial.psnr_db, 1 - 10 ** (-trial.psnr_db / 30)))
+
+    trial = Search(run, LIMIT, MIN_Q).best(Target(min_ssim=min_ssim))
+    assert trial.likeness.ssim3d >= min_ssim
+    assert run(Setting(trial.setting.rank, trial.setting.q + 1, final=True)).likeness.ssim3d < min_ssim
+
+
+def test_a_sample_is_explored_and_the_whole_coded() -> None:
+    seen: list[Setting] = []
+    run = model(12)
+
+    def sampled(setting: Setting) -> Trial:
+        trial = run(Setting(setting.rank, setting.q))
+        kept = {Component.PICTURES: bytes(len(trial.components[1]) // 4)}
+        return Trial(setting, kept, lambda: trial.likeness, share=0.25)
+
+    trial = Search(lambda setting: (seen.append(setting), run(setting))[1], LIMIT, MIN_Q,
+                   sampled).best(Target(size_bytes=5000))
+    assert 0.97 * 5000 <= trial.size_bytes <= 5000
+    assert all(setting.final for setting in seen)
+    assert len(seen) <= 3
+    assert abs(math.log2((trial.setting.rank + 1) / 13)) < 0.5
 
 
 def test_parts_share_a_size_and_take_a_quality_as_it_is() -> None:

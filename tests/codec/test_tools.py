@@ -14,6 +14,7 @@ from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import CodedSegment, Component, PixelDigest, pack_file
 from lrmcodec.formats.errors import FormatError, TargetError
 from lrmcodec.formats.video import write_clip
+from lrmcodec.rate import floors
 from lrmcodec.simulate.heart.phantom import beating_heart
 
 Run = Callable[..., tuple[int, str, str]]
@@ -69,6 +70,26 @@ def test_each_tool_has_its_clip(heart: Clip, sliding: Clip) -> None:
     assert codec.encode(heart, ratio=250).report.tool == "low-rank"
 
 
+def test_the_file_does_not_depend_on_threads(heart: Clip) -> None:
+    assert codec.encode(heart, ratio=60, threads=1).data == codec.encode(heart, ratio=60, threads=2).data
+
+
+@pytest.mark.parametrize("tool", ["low-rank", "video", "auto"])
+@pytest.mark.parametrize("min_ssim", [0.85, 0.95])
+def test_a_least_ssim_is_kept_by_little(heart: Clip, tool: str, min_ssim: float) -> None:
+    report = codec.encode(heart, min_ssim=min_ssim, tool=tool).report
+    assert min_ssim <= report.ssim3d < min_ssim + 0.15 * (1 - min_ssim)
+
+
+@pytest.mark.parametrize("quality", [20, 70, 90])
+def test_a_quality_keeps_its_floors(heart: Clip, quality: float) -> None:
+    report, promised = codec.encode(heart, quality=quality).report, floors(quality)
+    assert promised.min_ssim is not None
+    assert promised.psnr_db is not None
+    assert report.ssim3d >= promised.min_ssim
+    assert report.psnr_db >= promised.psnr_db
+
+
 @pytest.mark.parametrize("max_error", [0, 2])
 def test_bounds_hold_and_the_digest_proves_it(heart: Clip, max_error: int) -> None:
     file = codec.open(codec.encode(heart, max_error=max_error).data)
@@ -114,7 +135,8 @@ def test_a_video_is_read_and_walked(heart: Clip) -> None:
 def test_what_excludes_each_other(heart: Clip) -> None:
     for settings in ({"max_error": 0, "ratio": 10}, {"max_error": 43}, {"max_error": -1}, {"tool": "wavelet"},
                      {"max_error": 0, "tool": "low-rank"}, {"max_error": 0, "rank": 3}, {"tool": "video", "rank": 3},
-                     {"tool": "video", "quality": 50}, {"tool": "video", "ratio": 30, "pack": "medfuncta"}):
+                     {"tool": "video", "ratio": 30, "pack": "medfuncta"}, {"ratio": 30, "min_ssim": 0.9},
+                     {"quality": 30, "min_ssim": 0.9}, {"min_ssim": 1.0}, {"threads": 0}):
         with pytest.raises(TargetError):
             codec.encode(heart, **settings)  # type: ignore[arg-type]
 
