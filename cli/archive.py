@@ -59,11 +59,12 @@ def archive() -> None:
 @archive.command(DEFAULT)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="ARCHIVE", required=True, help="Folder, or a URL such as s3://bucket/archive.")
-@click.option("--quality", type=click.FloatRange(0, 100), metavar="Q", help="Clips: 0 (smallest) to 100; default 80.")
+@click.option("--quality", type=options.parse_quality, metavar="Q",
+              help="Clips: the smallest that keep a quality, 0 to 100, preview, review (default) or diagnostic.")
 @click.option("--ratio", type=click.FloatRange(min=1), metavar="X", help="Clips: X times smaller than their pixels.")
 @click.option("--psnr", type=options.POSITIVE, metavar="DB", help="Clips: a mean PSNR of at least DB.")
-@click.option("--min-ssim", type=click.FloatRange(0, 1), metavar="S",
-              help="Code better, or keep the file, where SSIM3D would be below S.")
+@click.option("--min-ssim", type=options.MIN_SSIM, metavar="S",
+              help="Clips: an SSIM3D of at least S, whatever else is asked; else keep the file.")
 @click.option("--policy", metavar="TOML", help="File of targets by modality, view and path; see docs/archive.md.")
 @click.option("--pack", metavar="P", help="Decoder pack: a shipped one's name, or a folder.")
 @click.option("--lossless-originals", is_flag=True, help="Keep every file byte for byte as well.")

@@ -28,13 +28,18 @@ SUFFIX = ".lrm"
 @click.option("--ratio", type=options.POSITIVE, metavar="X", help="Target: a file X times smaller than the pixels.")
 @click.option("--size-bytes", type=click.IntRange(min=1), metavar="N", help="Target: the file has at most N bytes.")
 @click.option("--psnr", type=options.POSITIVE, metavar="DB", help="Target: a mean PSNR of at least DB.")
-@click.option("--quality", type=click.FloatRange(0, 100), metavar="Q", help="Target: 0 (smallest) to 100; default 80.")
+@click.option("--quality", type=options.parse_quality, metavar="Q",
+              help="Target: the smallest file that keeps a quality, 0 to 100, preview, review (default) or diagnostic.")
+@click.option("--min-ssim", type=options.MIN_SSIM, metavar="S",
+              help="Target: the smallest file with an SSIM3D of at least S; alone or beside --psnr.")
 @click.option("--lossless", is_flag=True, help="Instead of a target: every pixel exact; a digest proves it.")
 @click.option("--max-error", type=click.IntRange(0, 42), metavar="N",
               help="Instead of a target: no pixel off by more than N gray levels.")
 @click.option("--tool", type=click.Choice(["auto", "low-rank", "video"]), default="auto", show_default=True,
               help="How frames are coded: mixed from pictures, as AV1 video, or whichever serves better.")
 @click.option("--pack", metavar="P", help="Decoder: a shipped pack's name (see 'lrmcodec packs') or a pack's folder.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+              help="How many may be busy; default: one a processor core. The file is the same.")
 @options.device
 @options.size("Resize the frames first; a ratio then refers to the resized clip.")
 @options.span
@@ -59,10 +64,11 @@ def encode(console: Console, /, source: str, output: str | None, psnr: float | N
     """Encode a clip to a .lrm file.
 
     INPUT is a video, an animated GIF or WebP, a TIFF, a DICOM clip, a .npy or .npz array, a folder of PNG pictures, or
-    a pipe with one of them. At most one target can be given.
+    a pipe with one of them. At most one target can be given, but for --psnr with --min-ssim.
     """
     options.at_most_one(ratio=coding["ratio"], size_bytes=coding["size_bytes"], psnr=psnr, quality=coding["quality"],
-                        lossless=lossless or None, max_error=max_error)
+                        lossless=lossless or None, max_error=max_error,
+                        **({} if psnr is not None else {"min_ssim": coding["min_ssim"]}))
     target = _check_output(source, output, force, as_json)
     _check_review(review, mask, source, target, force)
 

@@ -30,8 +30,26 @@ def parse_times(text: str) -> list[float]:
         raise click.BadParameter(f"{text!r} is not a list of seconds, for example 0,0.1,0.2.") from error
 
 
+def parse_quality(text: str) -> float:
+    """A quality from 0 to 100, or that of a named level."""
+    from lrmcodec.formats.errors import TargetError
+    from lrmcodec.rate import level
+
+    try:
+        value = float(text)
+    except ValueError:
+        try:
+            return level(text)
+        except TargetError as error:
+            raise click.BadParameter(f"{error.what} {error.hint}") from error
+    if not 0 <= value <= 100:
+        raise click.BadParameter(f"{text} is not in the range 0<=x<=100.")
+    return value
+
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+MIN_SSIM = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")

@@ -33,7 +33,7 @@ from lrmcodec.formats.container import (
 )
 from lrmcodec.formats.errors import ClipError, LrmError
 from lrmcodec.formats.pack import Pack
-from lrmcodec.rate import Target, read_target
+from lrmcodec.rate import Likeness, Target, read_target
 from lrmcodec.reader import LrmFile, open
 from lrmcodec.segment import SegmentCoder, part_progress
 from lrmcodec.tools import PICTURED, Tools
@@ -42,6 +42,8 @@ __all__ = ["Encoded", "LrmFile", "Report", "decode", "encode", "open"]
 
 SEGMENT_FRAMES = 1024
 SEGMENT_VALUES = 1 << 28
+RAISES = 4
+"""How often a file is made whose segments keep their floors and the whole does not, by windows that cross segments."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Encoded:
 
 
 def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, size_bytes: int | None = None,
-           psnr_db: float | None = None, quality: float | None = None, min_ssim: float | None = None,
+           psnr_db: float | None = None, quality: float | str | None = None, min_ssim: float | None = None,
            pack: str | PathLike[str] | Pack = DEFAULT_PACK, device: str = "auto",
            metadata: Mapping[str, Any] | None = None, study: bytes = b"", seed: int = 0, phase: bool = True,
            tool: str = "auto", max_error: int | None = None, threads: int | None = None,
@@ -98,9 +100,10 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         Number of basis pictures or coefficients a frame; by default the best one for the target is found.
     ratio, size_bytes, psnr_db, quality : optional
         At most one target: compression ratio of the whole file (never less, within 3 %), file size in bytes (never
-        more, within 3 %), mean PSNR in dB (at least), or quality 0 to 100 (default 70), the smallest file that keeps
-        the quality's floors of PSNR and SSIM3D (`rate.floors`). At a given rank a size may be missed from below by
-        more, and a quality says only how finely pictures are quantized, as it does for packs with networks.
+        more, within 3 %), mean PSNR in dB (at least), or quality 0 to 100 or one of `rate.LEVELS` (default 'review'),
+        the smallest file that keeps the quality's floors of PSNR and SSIM3D (`rate.floors`). At a given rank a size may
+        be missed from below by more, and a quality says only how finely pictures are quantized, as it does for packs
+        with networks.
     min_ssim : float, optional
         Least SSIM3D, above 0 and below 1, alone or beside `psnr_db`: the smallest file that keeps it.
     pack : str, path or Pack
@@ -142,12 +145,18 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
     coder = SegmentCoder(decoder, rank, seed, phase, tools)
     shell = CodedClip(chosen.pack_id, decoder.arch_id, clip.frames.shape[1:], clip.times_s,
                       [CodedSegment(0, 0, {})] * count, metadata or {}, study, clip.warnings)
-    segments, fit_seconds = _code_segments(coder, clip, shell, target, progress or _silent)
-    done = replace(shell, segments=segments)
-    if max_error is not None:
-        done = replace(done, digest=_digest(LrmFile(pack_file(done), decoder=decoder), clip, max_error))
-    data = pack_file(done)
-    return Encoded(data, _report(LrmFile(data, decoder=decoder), clip, chosen.name, fit_seconds, began))
+    for _ in range(RAISES):
+        segments, fit_seconds = _code_segments(coder, clip, shell, target, progress or _silent)
+        done = replace(shell, segments=segments)
+        if max_error is not None:
+            done = replace(done, digest=_digest(LrmFile(pack_file(done), decoder=decoder), clip, max_error))
+        data = pack_file(done)
+        report = _report(LrmFile(data, decoder=decoder), clip, chosen.name, fit_seconds, began)
+        missing_db = target.missing_db(Likeness(report.psnr_db, report.ssim3d))
+        if missing_db == 0:
+            break
+        target = target.raised(missing_db)
+    return Encoded(data, report)
 
 
 def decode(source: str | PathLike[str] | bytes | LrmFile, *, fps: float | None = None,

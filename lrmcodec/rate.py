@@ -42,6 +42,7 @@ SLOPE_Q = 8  # distance over which the exchange of bytes for quality is measured
 DB_PER_Q = 0.04  # usual slope of the quality
 SPARE_DB, ROUGH_SPARE_DB = 0.05, 0.15  # by how much floors may be passed, and while searching
 MAX_SSIM_DB = 60.0
+RAISE_DB = 0.01
 SECANTS = 6  # after so many tries along lines, halving
 
 
@@ -139,6 +140,16 @@ class Target:
             over.append(ssim_db(found.ssim3d) - ssim_db(self.min_ssim))
         return min(over)
 
+    def missing_db(self, found: Likeness) -> float:
+        """By how many dB the floors are missed; 0 where they are kept or there are none."""
+        return max(-self.spare_db(found), 0.0) if self.has_floors else 0.0
+
+    def raised(self, by_db: float) -> Target:
+        """Floors that are higher by a little more than so many dB."""
+        more = by_db + RAISE_DB
+        ssim = None if self.min_ssim is None else 1 - (1 - self.min_ssim) * 10 ** (-more / 10)
+        return replace(self, psnr_db=None if self.psnr_db is None else self.psnr_db + more, min_ssim=ssim)
+
     def of_part(self, parts: Sequence[int], index: int, used: int) -> Target:
         """Target of part `index` of a file whose parts have these lengths, when `used` bytes are taken already."""
         if self.size_bytes is None:
@@ -158,7 +169,7 @@ def ssim_db(ssim: float) -> float:
 
 
 def read_target(raw_bytes: int, ratio: float | None, size_bytes: int | None, psnr_db: float | None,
-                quality: float | None, min_ssim: float | None = None, *, promised: bool = True) -> Target:
+                quality: float | str | None, min_ssim: float | None = None, *, promised: bool = True) -> Target:
     """Target of a whole file of `raw_bytes` pixels, from what a user asks for; see `lrmcodec.encode`.
 
     A quality is its floors where they are `promised`, else a quantizer index.
@@ -175,6 +186,8 @@ def read_target(raw_bytes: int, ratio: float | None, size_bytes: int | None, psn
     for name, value in (("ratio", ratio), ("size", size_bytes), ("PSNR", psnr_db)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise TargetError(f"a {name} of {value} is not a positive number.")
+    if isinstance(quality, str):
+        quality = level(quality)
     if quality is not None and not 0 <= quality <= 100:
         raise TargetError(f"quality {quality:g} is outside 0 to 100.")
     if min_ssim is not None and not 0 < min_ssim < 1:
@@ -185,6 +198,18 @@ def read_target(raw_bytes: int, ratio: float | None, size_bytes: int | None, psn
         return Target(size_bytes=int(min(raw_bytes / ratio, MAX_FILE_BYTES)) if ratio is not None else size_bytes)
     asked = DEFAULT_QUALITY if quality is None else quality
     return floors(asked) if promised else Target(q=quality_to_q(asked))
+
+
+def level(name: str) -> float:
+    """The quality of a named level.
+
+    Raises
+    ------
+    TargetError
+    """
+    if name not in LEVELS:
+        raise TargetError(f"there is no quality '{name}'.", f"Give 0 to 100, or one of {', '.join(LEVELS)}.")
+    return LEVELS[name]
 
 
 def floors(quality: float) -> Target:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lrmcodec.archive.errors import ArchiveError
+from lrmcodec.rate import DEFAULT_QUALITY, LEVELS, floors
+from lrmcodec.rate import Target as FloorTarget
 
 TARGETS = ("quality", "ratio", "psnr")
 CONDITIONS = ("modality", "view", "path")
-STEPS = 8
-"""How often a clip is coded anew, each time better, until it is as like its source as asked."""
-
 
 @dataclass(frozen=True)
 class Target:
@@ -31,25 +30,31 @@ class Target:
         given = [name for name in TARGETS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ArchiveError(f"a policy asks for {' and '.join(given)} at once.", "Give one of quality, ratio, psnr.")
-        for name, low, high in (("quality", 0, 100), ("ratio", 1, 1e9), ("psnr", 1, 120), ("min_ssim", 0, 1)):
+        for name, low, high in (("quality", 0, 100), ("ratio", 1, 1e9), ("psnr", 1, 120), ("min_ssim", 1e-3, 0.9999)):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ArchiveError(f"a policy's {name} of {value:g} is outside {low:g} to {high:g}.", "Correct it.")
 
     def attempts(self) -> Iterator[dict[str, float]]:
-        """Arguments of `codec.encode`: the target itself, then better and better ones where SSIM3D is asked for."""
-        for step in range(STEPS if self.min_ssim is not None else 1):
-            if self.ratio is not None:
-                yield {"ratio": self.ratio * 0.7**step}
-            elif self.psnr is not None:
-                yield {"psnr_db": self.psnr + 1.5 * step}
-            else:
-                quality = 80.0 if self.quality is None else self.quality
-                yield {"quality": 100 - (100 - quality) * 0.7**step}
+        """Arguments of `codec.encode`: the target; where a ratio gives less than the least SSIM3D, that alone."""
+        if self.ratio is not None:
+            yield {"ratio": self.ratio}
+        if self.min_ssim is None and self.ratio is None:
+            yield {"quality": DEFAULT_QUALITY if self.quality is None else self.quality} if self.psnr is None else {
+                "psnr_db": self.psnr}
+        elif self.min_ssim is not None:
+            yield _floors(self.psnr, self.min_ssim, self.quality)
 
     def as_dict(self) -> dict[str, Any]:
         """What is given."""
         return {key: value for key, value in asdict(self).items() if value not in (None, False)}
+
+
+def _floors(psnr_db: float | None, min_ssim: float, quality: float | None) -> dict[str, float]:
+    """Floors that keep a PSNR or a quality, and a least SSIM3D."""
+    promised = FloorTarget() if quality is None else floors(quality)
+    least = {"psnr_db": psnr_db or promised.psnr_db, "min_ssim": max(min_ssim, promised.min_ssim or 0)}
+    return {name: value for name, value in least.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,8 @@ def _rule(values: Mapping[str, Any]) -> Rule:
 
 def _target(values: Mapping[str, Any]) -> Target:
     _refuse_unknown(values, {*TARGETS, "min_ssim", "keep"})
+    if values.get("quality") in LEVELS:
+        values = {**values, "quality": LEVELS[values["quality"]]}
     for name, value in values.items():
         right = isinstance(value, bool) if name == "keep" else isinstance(value, int | float) and value is not True
         if not right:

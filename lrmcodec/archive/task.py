@@ -258,7 +258,12 @@ def _encode(archive: Archive, clip: Clip, target: Target, pixels: str, source_by
 def _meet(clip: Clip, target: Target, pack: Pack) -> tuple[codec.Encoded | None, dict[str, float]]:
     """The first attempt that is as like the source as asked, and its settings; None when none is."""
     for settings in target.attempts():
-        encoded = codec.encode(clip, pack=pack, device="cpu", **settings)  # type: ignore[arg-type]
+        try:
+            encoded = codec.encode(clip, pack=pack, device="cpu", threads=1, **settings)  # type: ignore[arg-type]
+        except TargetError:
+            if target.min_ssim is None:
+                raise
+            continue
         if target.min_ssim is None or encoded.report.ssim3d >= target.min_ssim:
             return encoded, {key: round(value, 4) for key, value in settings.items()}
     return None, {}

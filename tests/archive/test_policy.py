@@ -54,12 +54,24 @@ def test_a_missing_file(tmp_path: Path) -> None:
         read_policy(tmp_path / "none.toml")
 
 
-def test_attempts_get_better() -> None:
-    assert list(Target(quality=50).attempts()) == [{"quality": 50}]
-    tries = [each["quality"] for each in Target(quality=50, min_ssim=0.9).attempts()]
-    assert tries == sorted(tries)
-    assert tries[-1] < 100
-    ratios = [each["ratio"] for each in Target(ratio=300, min_ssim=0.9).attempts()]
-    assert ratios == sorted(ratios, reverse=True)
-    assert [each["psnr_db"] for each in Target(psnr=30, min_ssim=0.9).attempts()][1] > 30
-    assert next(iter(Policy().default.attempts())) == {"quality": 80}
+def test_attempts_keep_the_least_ssim() -> None:
+    def attempts(target: Target) -> list[dict[str, float]]:
+        return list(target.attempts())
+
+    assert attempts(Target(quality=50)) == [{"quality": 50}]
+    assert attempts(Target(psnr=30)) == [{"psnr_db": 30}]
+    assert attempts(Target(ratio=300)) == [{"ratio": 300}]
+    assert attempts(Target(quality=90, min_ssim=0.9)) == [{"psnr_db": 33.0, "min_ssim": 0.95}]
+    assert attempts(Target(quality=40, min_ssim=0.9)) == [{"psnr_db": 26.0, "min_ssim": 0.9}]
+    assert attempts(Target(ratio=300, min_ssim=0.9)) == [{"ratio": 300}, {"min_ssim": 0.9}]
+    assert attempts(Target(psnr=30, min_ssim=0.9)) == [{"psnr_db": 30, "min_ssim": 0.9}]
+    assert attempts(Target(min_ssim=0.9)) == [{"min_ssim": 0.9}]
+    assert attempts(Policy().default) == [{"quality": 70}]
+
+
+def test_qualities_have_names() -> None:
+    policy = policy_from({"default": {"quality": "preview"}, "rule": [{"view": "x", "quality": "diagnostic"}]})
+    assert policy.target("", "", "") == Target(quality=40)
+    assert policy.target("", "x", "") == Target(quality=90)
+    with pytest.raises(ArchiveError, match="quality cannot be"):
+        policy_from({"default": {"quality": "best"}})
