@@ -310,7 +310,7 @@ def test_min_ssim_codes_better_or_keeps(tmp_path: Path, make: Make) -> None:
     heart = beating_heart(8, (48, 48), 25.0).frames
     archive_set.dicom_clip(tmp_path / "heart.dcm", heart, 0)
     archive_set.dicom_clip(tmp_path / "noise.dcm", noise, 1)
-    policy = Policy(Target(quality=5, min_ssim=0.97), (Rule(Target(ratio=60, min_ssim=0.9999), path="noise*"),))
+    policy = Policy(Target(quality=5, min_ssim=0.97), (Rule(Target(psnr=119, min_ssim=0.97), path="noise*"),))
     make(tmp_path / "a", tmp_path / "heart.dcm", tmp_path / "noise.dcm", policy=policy)
     found = entries(tmp_path / "a")
     coding = found["heart.dcm"].coding
