@@ -14,5 +14,6 @@ class NumberedPack(NamedTuple):
 
 NUMBERED = {
     1: NumberedPack(bytes.fromhex("db67ebd11c384868"), 2),  # spatial
+    2: NumberedPack(bytes.fromhex("c8b8058d1111654e"), 5),  # wavelet
 }
 NUMBERS = {pack: number for number, pack in NUMBERED.items()}
