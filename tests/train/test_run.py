@@ -65,7 +65,7 @@ def recipe_of(name: str, **training: Any) -> Recipe:
 
 @pytest.mark.parametrize("name", [*STRUCTURES, "autoencoder"])
 def test_every_structure_learns_and_its_pack_goes_through_the_codec(name: str, tmp_path: Path) -> None:
-    steps = 50 if name == "autoencoder" else 150
+    steps = 50 if name == "autoencoder" else 100
     recipe = recipe_of(name, steps=steps, check_every=steps // 2)
     outcome = run(recipe, tmp_path / "run", cache=tmp_path / "clips")
     assert outcome.finished
