@@ -13,12 +13,15 @@ from lrmcodec.decoders.amortized import CoeffEncoder
 from lrmcodec.decoders.autoencoder import ConvShape
 from lrmcodec.decoders.autoencoder import needed_tensors as conv_tensors
 from lrmcodec.decoders.base import Components, Decoder
+from lrmcodec.decoders.gated_network import GatedShape, GatedSiren
 from lrmcodec.decoders.grid_network import GridShape, GridSiren
 from lrmcodec.formats.errors import FormatError
+from lrmcodec.train.gated_trainer import smooth_basis
 
 GRID = GridShape(width=20, depth=4, channels=4, grid=6, latent_channels=4, max_rank=5, w0_first=12.0, w0_last=8.0)
 FRAMEWISE = GridShape(width=20, depth=4, channels=4, grid=6, latent_channels=0, max_rank=9, w0_first=12.0, w0_last=8.0)
 VIDEO = GridShape(width=20, depth=4, channels=5, grid=6, latent_channels=3, max_rank=5, w0_first=12.0, w0_last=8.0)
+GATED = GatedShape(width=14, depth=4, gates=3, gate_grid=4, max_rank=12, w0_first=10.0, w0_last=6.0)
 CONV = ConvShape(width=12, latent_size=10, max_rank=4)
 
 
@@ -64,6 +67,16 @@ def grid_pack(shape: GridShape = GRID, seed: int = 0) -> TinyPack:
         "latent_gain": 0.02 * torch.ones(shape.latent_channels), "coeff_scale": 0.02 * torch.ones(r),
         **{f"encoder.{key}": torch.zeros_like(value) for key, value in encoder.state_dict().items()}}.items()}
     return TinyPack({"name": "tiny", "architecture": {"id": 3, "name": "grid-siren", **shape.to_card()}}, arrays)
+
+
+def gated_pack(shape: GatedShape = GATED, seed: int = 0) -> TinyPack:
+    """A pack of architecture 6."""
+    net = GatedSiren(shape)
+    net.reset(torch.Generator().manual_seed(seed))
+    tensors = {**net.state_dict(), "basis": smooth_basis(shape), "picture_std": torch.full((shape.gates + 1,), 0.1),
+               "coeff_std": torch.full((shape.max_rank,), 4.0), "coeff_scale": torch.full((shape.max_rank,), 0.01)}
+    return TinyPack({"name": "tiny", "architecture": {"id": 6, "name": "gated-siren", **shape.to_card()}},
+                    {name: np.asarray(value.numpy(), np.float16) for name, value in tensors.items()})
 
 
 def conv_pack(shape: ConvShape = CONV, seed: int = 0) -> TinyPack:

@@ -12,6 +12,7 @@ class Architecture(IntEnum):
     GRID_SIREN = 3
     AUTOENCODER = 4
     WAVELET = 5
+    GATED_SIREN = 6
 
     @property
     def label(self) -> str:

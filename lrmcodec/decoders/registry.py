@@ -42,6 +42,10 @@ def make_decoder(pack: PackLike, device: str = "auto") -> Decoder:
         from lrmcodec.decoders.grid_siren import GridSirenDecoder
 
         return GridSirenDecoder.from_pack(pack, device)
+    if pack.arch_id == Architecture.GATED_SIREN:
+        from lrmcodec.decoders.gated_siren import GatedSirenDecoder
+
+        return GatedSirenDecoder.from_pack(pack, device)
     from lrmcodec.decoders.autoencoder import AutoencoderDecoder
 
     return AutoencoderDecoder.from_pack(pack, device)

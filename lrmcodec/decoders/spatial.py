@@ -71,11 +71,8 @@ class SpatialDecoder:
         """Code latent and basis as one AV1 still, refit the coefficients on what it decodes to, code them."""
         assert fitted.basis is not None
         size = fitted.latent.shape
-        gain = _gain(q)
-        preset = _final_preset((rank + 1) * fitted.latent.size) if final else FAST_PRESET
-        pictures = encode_pictures(_to_tiles(fitted.latent, fitted.basis[:rank], gain), _still_quantizer(q),
-                                   ten_bit=q < TEN_BIT_BELOW_Q, preset=preset)
-        latent, basis, norms = _from_tiles(decode_pictures(pictures, rank + 1, (size[0], size[1])), gain)
+        pictures = encode_tiles(fitted.latent, fitted.basis[:rank], q, final=final)
+        latent, basis, norms = decode_tiles(pictures, rank + 1, (size[0], size[1]), q)
         coeffs = code_refitted(fitted.frames, latent, basis, norms, q, len(pictures), thorough=final)
         return {Component.PICTURES: pictures, **coeffs}
 
@@ -84,8 +81,7 @@ class SpatialDecoder:
         """Decode the still and the coefficients; see `decoders.base.Decoder`."""
         if Component.PICTURES not in components:
             raise FormatError("the segment has no pictures.", DAMAGED)
-        latent, basis, norms = _from_tiles(
-            decode_pictures(components[Component.PICTURES], rank + 1, size), _gain(q))
+        latent, basis, norms = decode_tiles(components[Component.PICTURES], rank + 1, size, q)
         steps = coeff_steps(norms, frame_count, q)
         coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, steps)
         return RestoredSegment(*darkened(components.get(Component.DARK, b""), latent, basis), coeffs, size)
@@ -104,6 +100,20 @@ class SpatialDecoder:
             latent, basis = resized(latent[None], size)[0], resized(basis, size)
         flat = coeffs.astype(np.float32) @ basis.reshape(len(basis), latent.size)
         return np.asarray(np.clip(flat + latent.reshape(-1), 0, 1).reshape(-1, *latent.shape))
+
+
+def encode_tiles(latent: NDArray[np.float32], basis: NDArray[np.float32], q: float, *, final: bool) -> bytes:
+    """One AV1 still of a latent (H, W) and pictures (r, H, W) around zero, at quantizer index `q`."""
+    preset = _final_preset((len(basis) + 1) * latent.size) if final else FAST_PRESET
+    return encode_pictures(_to_tiles(latent, basis, _gain(q)), _still_quantizer(q), ten_bit=q < TEN_BIT_BELOW_Q,
+                           preset=preset)
+
+
+def decode_tiles(payload: bytes, count: int, size: tuple[int, int],
+                 q: float) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+    """Undo `encode_tiles`: latent, the other `count` - 1 pictures, and their norms; FormatError as it may be."""
+    gain = _gain(q)
+    return _from_tiles(decode_pictures(payload, count, size), gain)
 
 
 def _blocks(flat: NDArray[np.uint8]) -> Iterator[tuple[slice, NDArray[np.float32]]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from lrmcodec.formats.errors import LrmError
 
 STRUCTURES = ("low-rank", "video", "framewise", "autoencoder", "wavelet")
-METHODS = ("auto-decoder", "meta")
+METHODS = ("auto-decoder", "meta", "projected")
 PRECISIONS = ("float32", "tf32", "bf16")
 FOLDER = Path(__file__).resolve().parent / "recipes"
 
@@ -56,6 +56,8 @@ class Data:
 class Network:
     """Hyper-parameters of the network, see `decoders.grid_network.GridShape`; the autoencoder uses its own.
 
+    With `gates` above 0 the network is that of `decoders.gated_network`, whose v is pictures.
+
     For wavelets, `channels` are the features and `width` the hidden units of the entropy model.
     """
 
@@ -64,6 +66,8 @@ class Network:
     channels: int = 8
     motion_channels: int = 2
     grid: int = 16
+    gates: int = 0
+    gate_grid: int = 8
     max_rank: int = 32
     w0_first: float = 96.0
     w0_last: float = 24.0
@@ -78,7 +82,8 @@ class Training:
     ----------
     method : str
         "auto-decoder" keeps the latent of every clip of the pool and moves it with the network; "meta" fits
-        latents in an inner loop from zero and derives the network through it.
+        latents in an inner loop from zero and derives the network through it; "projected", for networks with
+        gates, fits them to their best and derives the network there.
     steps : int
     clips, frames, pixels : int
         Clips a step, frames of each, pixels of each frame.
@@ -95,7 +100,7 @@ class Training:
     orthonormal : bool
         Keep the basis orthonormal, or let it go where it will.
     inner_steps, inner_rate : int, float
-        Of the inner loop of "meta".
+        Of the inner loop of "meta"; of "projected" the first.
     start : str
         Pack to start the network from: a shipped one's name or a folder; empty for random weights.
     precision : str
@@ -217,5 +222,9 @@ def _check(recipe: Recipe, where: str) -> None:
             raise RecipeError(f"{where}: '{key}' is too small.")
     if not training.ranks or not all(1 <= rank <= network.max_rank for rank in map(int, training.ranks)):
         raise RecipeError(f"{where}: ranks must be from 1 to max_rank, {network.max_rank}.")
+    if (training.method == "projected") != (network.gates > 0):
+        raise RecipeError(f"{where}: the method 'projected' is that of networks with gates, and theirs alone.")
+    if network.gates and network.max_rank > network.gates * network.gate_grid**2:
+        raise RecipeError(f"{where}: max_rank is above the {network.gates * network.gate_grid**2} values of the gates.")
     if network.max_rank > 512:
         raise RecipeError(f"{where}: max_rank is {network.max_rank}, a file allows 512.")

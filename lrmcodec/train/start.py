@@ -7,7 +7,10 @@ from torch import Tensor
 
 from lrmcodec.decoders.grid_network import GridShape
 from lrmcodec.decoders.grid_siren import GridSirenDecoder
+from lrmcodec.decoders.ids import Architecture
 from lrmcodec.decoders.registry import find_pack
+from lrmcodec.formats.pack import Pack
+from lrmcodec.train.gated_trainer import GatedTrainer
 from lrmcodec.train.grid_trainer import GridTrainer
 from lrmcodec.train.recipe import RecipeError
 from lrmcodec.train.trainer import Trainer
@@ -30,6 +33,9 @@ def load_start(trainer: Trainer, name_or_path: str) -> None:
         When there is no such pack.
     """
     pack = find_pack(name_or_path)
+    if isinstance(trainer, GatedTrainer) and pack.arch_id == Architecture.GATED_SIREN:
+        _start_gated(trainer, pack)
+        return
     if not isinstance(trainer, GridTrainer) or pack.arch_id != GridSirenDecoder.arch_id:
         raise RecipeError(f"a run of this structure cannot start from pack '{pack.name}'.", "Remove 'start'.")
     shape = GridShape(**{key: pack.card["architecture"][key] for key in GridShape.__dataclass_fields__})
@@ -48,6 +54,20 @@ def load_start(trainer: Trainer, name_or_path: str) -> None:
         trainer.modules.mean[:len(tensors["mean"])] = tensors["mean"].to(trainer.device)
     else:
         trainer.latents.table[:, :len(tensors["mean"])] = tensors["mean"].to(trainer.device)
+
+
+def _start_gated(trainer: GatedTrainer, pack: Pack) -> None:
+    """Take over the network, and the basis where it has the same shape and the recipe keeps it orthonormal or full."""
+    card, mine = pack.card["architecture"], trainer.shape.to_card()
+    for key in set(mine) - {"max_rank"}:
+        if card[key] != mine[key]:
+            raise RecipeError(f"pack '{pack.name}' has {key} {card[key]}, the recipe another.",
+                              "Give the recipe the same.")
+    tensors = {key: torch.from_numpy(value).float() for key, value in pack.tensors().items()}
+    trainer.modules.net.load_state_dict({key: tensors[key] for key in trainer.modules.net.state_dict()})
+    basis = trainer.modules.basis
+    if basis.shape == tensors["basis"].shape and trainer.recipe.training.orthonormal:
+        basis.copy_(tensors["basis"])
 
 
 def _copy_net(trainer: GridTrainer, tensors: dict[str, Tensor], shape: GridShape) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 
 from lrmcodec.train.conv_trainer import ConvTrainer
 from lrmcodec.train.export import Arrays
+from lrmcodec.train.gated_trainer import GatedTrainer
 from lrmcodec.train.grid_trainer import GridTrainer
 from lrmcodec.train.loop import Learner
 from lrmcodec.train.pool import Pool
@@ -30,4 +32,6 @@ class Trainer(Learner, Protocol):
 
 def make_trainer(recipe: Recipe, pool: Pool, device: str = "cpu") -> Trainer:
     """Trainer of a recipe's structure."""
-    return ConvTrainer(recipe, pool, device) if recipe.structure == "autoencoder" else GridTrainer(recipe, pool, device)
+    kinds: dict[bool, Callable[[Recipe, Pool, str], Trainer]] = {True: GatedTrainer, False: GridTrainer}
+    kind = ConvTrainer if recipe.structure == "autoencoder" else kinds[recipe.network.gates > 0]
+    return kind(recipe, pool, device)

@@ -31,6 +31,7 @@ from lrmcodec.train.trainer import make_trainer
 
 DATA = Data(simulated=6, size=32, frames=6)
 NETWORK = Network(width=24, depth=4, channels=4, motion_channels=2, grid=6, max_rank=4, w0_first=30.0, w0_last=12.0)
+GATED = Network(width=16, depth=3, gates=3, gate_grid=4, max_rank=4, w0_first=10.0, w0_last=10.0)
 CONV = Network(width=12, latent_size=16, max_rank=4)
 TRAINING = Training(steps=40, clips=4, frames=2, pixels=64, ranks=(1, 2, 4, 4), network_rate=3e-3, latent_rate=0.1,
                     noise=0.02, check_every=20)
@@ -59,6 +60,10 @@ def pool() -> Pool:
 def recipe_of(name: str, **training: Any) -> Recipe:
     if name == "autoencoder":
         return Recipe(name, name, DATA, CONV, replace(TRAINING, clips=3, **training))
+    if name.startswith("gated"):
+        given = {"method": "projected", "clips": 1, "inner_steps": 1, "noise": 0.01, "pixels": 256,
+                 "orthonormal": name == "gated-ortho", "network_rate": 1e-3, **training}
+        return Recipe(name, "low-rank", DATA, GATED, replace(TRAINING, **given))
     structure, orthonormal = STRUCTURES[name]
     return Recipe(name, structure, DATA, NETWORK, replace(TRAINING, orthonormal=orthonormal, **training))
 
@@ -80,6 +85,26 @@ def test_every_structure_learns_and_its_pack_goes_through_the_codec(name: str, t
     file = codec.open(encoded.data, pack=str(pack.path), device="cpu")
     assert (file.rank, file.frames().shape) == (2, (8, 32, 40))
     assert encoded.report.psnr_db > 10
+
+
+@pytest.mark.parametrize("name", ["gated-ortho", "gated-basic"])
+def test_networks_with_gates_learn_resume_exactly_and_start_from_packs(name: str, tmp_path: Path) -> None:
+    recipe = recipe_of(name, steps=40, check_every=20)
+    whole = run(recipe, tmp_path / "whole", cache=tmp_path / "clips")
+    for minutes in (1e-9, None):
+        run(recipe, tmp_path / "parts", cache=tmp_path / "clips", minutes=minutes, resume=minutes is None)
+    pack = trained_pack(tmp_path / "whole")
+    assert whole.finished
+    assert trained_pack(tmp_path / "parts").digest == pack.digest
+    basis = pack.tensors()["basis"].astype(np.float64)
+    assert (np.abs(basis.T @ basis - np.eye(4)).max() < 5e-3) == (name == "gated-ortho")
+    trainer = make_trainer(recipe_of("gated-ortho"), make_pool({"simulated": phantoms("", 0, 2, 6, (32, 32), 20.0)}))
+    load_start(trainer, str(tmp_path / "whole" / "pack"))
+    weights = trainer.modules.net.last_weight.detach().numpy()  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(weights, pack.tensors()["last_weight"].astype(np.float32))
+    wide = replace(recipe_of("gated-ortho"), network=replace(GATED, width=20))
+    with pytest.raises(RecipeError, match="width"):
+        load_start(make_trainer(wide, trainer.pool), str(tmp_path / "whole" / "pack"))
 
 
 def test_steps_lower_the_error_by_meta_learning(pool: Pool) -> None:
