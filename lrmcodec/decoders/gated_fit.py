@@ -1,7 +1,7 @@
 """Fitting a clip to a frozen `GatedSiren`: pictures pixel by pixel and coefficients frame by frame, by turns.
 
-With the coefficients given, the K + 1 values of v at a pixel depend on no other pixel; with v given, the coefficients of
-a frame depend on no other frame. Each is a small least-squares problem, solved by damped Gauss-Newton steps
+With the coefficients given, the K + 1 values of v at a pixel depend on no other pixel; with v given, the coefficients
+of a frame depend on no other frame. Each is a small least-squares problem, solved by damped Gauss-Newton steps
 (Levenberg 1944) that are kept where they help. Both begin at the clip's own principal components.
 """
 
