@@ -16,8 +16,11 @@ from lrmcodec.decoders.base import Progress
 from lrmcodec.decoders.gated_network import GatedSiren, gate_patterns, gates_of
 
 KEY_FRAMES, ROUNDS = 32, 3
-FRAME_PIXELS, PIXELS_A_COEFF = 4096, 16
+FRAME_PIXELS, PIXELS_A_COEFF = 4096, 8
 """Pixels of a frame that its coefficients are fitted to: at least the first, and so many a coefficient."""
+
+MANY_COEFFS = 64
+"""Above so many coefficients a frame takes one step, which then costs most of all."""
 
 BLOCK_VALUES = 1 << 20
 """Pixels, over frames, that are looked at together."""
@@ -91,7 +94,8 @@ def fit_clip(model: GatedModel, frames: Tensor, coords: Tensor, seed: int, progr
         of_keys[:, :first] = solve_coeffs(few, target, coords, pictures, of_keys[:, :first], 1, seed)
         progress(0.7 * (index + 1) / rounds, "fitting key frames")
     nearest = (torch.arange(len(frames), device=frames.device)[:, None] - keys).abs().argmin(1)
-    coeffs = solve_coeffs(model, frames, coords, pictures, of_keys[nearest], 2, seed)
+    steps = 2 if model.rank <= MANY_COEFFS else 1
+    coeffs = solve_coeffs(model, frames, coords, pictures, of_keys[nearest], steps, seed)
     if model.rank:
         pictures = solve_pictures(model, target, coords, pictures, coeffs[keys])
     progress(1.0, "fitting frames")
@@ -181,4 +185,5 @@ def _cost(model: GatedModel, target: Tensor, at: tuple[Tensor, Tensor, Tensor], 
           penalty: Tensor) -> Tensor:
     coords, pictures, patterns = at
     gray = model.net(coords, pictures, gates_of(patterns, coeffs))
-    return (gray - target).square().sum(1) + (penalty * coeffs.square()).sum(1)
+    cost: Tensor = (gray - target).square().sum(1) + (penalty * coeffs.square()).sum(1)
+    return cost

@@ -116,7 +116,8 @@ class GatedTrainer:
         noise = torch.rand(pictures.shape, generator=self.generator).to(self.device) - 0.5
         patterns = gate_patterns(self.shape, self.modules.basis[:, :rank], coords)
         gray = self.modules.net(coords, pictures + training.noise * noise, gates_of(patterns, coeffs))
-        return (gray - target).square().mean()
+        error: Tensor = (gray - target).square().mean()
+        return error
 
     @torch.no_grad()
     def _fit(self, target: Tensor, coords: Tensor, rank: int) -> tuple[Tensor, Tensor]:

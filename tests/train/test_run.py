@@ -229,8 +229,8 @@ def test_every_pack_of_frames_has_both_recipes() -> None:
     names = [name for name in shipped_recipes() if load_recipe(name).structure != "wavelet"]
     packs = {name.rsplit("-", 1)[0] for name in names}
     assert {f"{name}-{kind}" for name in packs for kind in ("cpu", "gpu")} == set(names)
-    assert {"lrm-ortho", "lrm-basic", "vidfuncta", "medfuncta", "coinpp", "autoencoder", "lrm-ortho-gated", "lrm-basic-gated",
-            "vidfuncta-gated"} == packs
+    assert {"lrm-ortho", "lrm-basic", "vidfuncta", "medfuncta", "coinpp", "autoencoder",
+            "lrm-ortho-gated", "lrm-basic-gated", "vidfuncta-gated"} == packs
 
 
 @pytest.mark.parametrize(("text", "match"), [
