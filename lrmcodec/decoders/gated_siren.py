@@ -113,6 +113,12 @@ class GatedSirenDecoder:
         coeffs = read_coeffs(components, frame_count, self._coeff_steps(frame_count, size, rank, q))
         return RestoredSegment(latent, None, coeffs, size)
 
+    def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
+                       rank: int, q: float) -> NDArray[np.float64]:
+        """Decode the coefficients, whose steps are the pack's, without the pictures."""
+        check_rank(rank, self.shape.max_rank)
+        return read_coeffs(components, frame_count, self._coeff_steps(frame_count, size, rank, q))
+
     @torch.inference_mode()
     def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
                size: tuple[int, int] | None = None) -> NDArray[np.float32]:

@@ -140,6 +140,7 @@ def test_a_file_holds_the_pictures_of_its_rank(decoder: GatedSirenDecoder, fitte
         components = decoder.code(fitted, rank, 60)
         restored = decoder.restore(components, FRAMES, SIZE, rank, 60)
         assert restored.coeffs.shape == (FRAMES, rank)
+        np.testing.assert_array_equal(restored.coeffs, decoder.restore_coeffs(components, FRAMES, SIZE, rank, 60))
         assert restored.latent.shape == (GATED.gates + 1, *SIZE)
         assert not restored.latent[1 + min(rank, GATED.gates):].any()
         assert decoder.render(restored, restored.coeffs, (30, 20)).shape == (FRAMES, 30, 20)
