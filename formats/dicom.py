@@ -40,12 +40,6 @@ ASSUMED = "assumed"
 """Sources of frame times other than elements of the header."""
 
 
-def read_dicom(path: str | Path, *, gray: bool = False) -> Clip:
-    """Read one DICOM file; see `collect_dicom`, and `lrmcodec.formats.video.read_clip` for the rest."""
-    with FrameCollector(str(path), gray=gray) as collector:
-        return collect_dicom(Path(path), collector)
-
-
 def collect_dicom(path: Path, collector: FrameCollector, progress: Progress | None = None) -> Clip:
     """Read all frames of a DICOM file into `collector`.
 

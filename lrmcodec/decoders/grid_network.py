@@ -72,13 +72,6 @@ class GridShape:
         """Values of the latent v that a file carries."""
         return self.latent_channels * self.node_count
 
-    @property
-    def macs_per_pixel(self) -> int:
-        """Multiply-accumulates for one pixel, sines not counted."""
-        look_up = 2 * (self.node_count + 4 * self.channels)
-        hidden = self.hidden_count * (self.width**2 + self.width * self.channels)
-        return look_up + 2 * self.channels + 3 * self.width + hidden
-
     def w0(self) -> list[float]:
         """Frequency factors of the sine layers, first to last; they change linearly."""
         steps = max(self.hidden_count, 1)
