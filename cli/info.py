@@ -23,6 +23,7 @@ PARTS = {
     "warnings": "Warnings",
     "phase": "Direction of the cardiac phase",
     "ventricle": "Direction of the cardiac phase, areas of the ventricle",
+    "heart": "Direction of the cardiac phase, closing of the valve, ejection",
     "study": "Patient and study",
 }
 """Names of the parts that `byte_counts` tells apart."""

@@ -44,13 +44,15 @@ class Component(IntEnum):
     WARNINGS = 34
     DIGEST = 35
     VENTRICLE = 36
+    HEART = 37
     STUDY = 40
 
 
 CLIP_COMPONENTS = frozenset({Component.TIMES, Component.METADATA, Component.WARNINGS, Component.DIGEST,
                              Component.STUDY})
 SEGMENT_COMPONENTS = frozenset({Component.PICTURES, Component.WAVELETS, Component.COEFFS, Component.LATENT,
-                                Component.VIDEO, Component.DARK, Component.PHASE, Component.VENTRICLE})
+                                Component.VIDEO, Component.DARK, Component.PHASE, Component.VENTRICLE,
+                                Component.HEART})
 
 ENTRY = (
     Field("component_id", "varint", 255, 1),

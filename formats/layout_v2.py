@@ -39,7 +39,7 @@ VERSION = 2
 MAX_EXTENSION_BYTES = 1 << 16
 MORE = 0x80  # beside KINDS
 REST = -1  # length of the entry that takes what remains
-WEIGHTS_OF_VENTRICLE = 8
+WEIGHTS_OF_HEART = 8
 
 
 class Flag(IntFlag):
@@ -82,7 +82,7 @@ SEGMENT = (
 )
 COUNT = (Field("component_count", "varint", MAX_COMPONENTS, 1),)
 LENGTH = (Field("component_bytes", "varint", MAX_FILE_BYTES),)
-KINDS = (Component.VENTRICLE, Component.DARK, Component.COEFFS, Component.LATENT, Component.PICTURES,
+KINDS = (Component.HEART, Component.DARK, Component.COEFFS, Component.LATENT, Component.PICTURES,
          Component.WAVELETS, Component.VIDEO)
 PREFIX_BYTES = 8
 
@@ -150,9 +150,9 @@ def read_layout(data: bytes) -> Layout:
     return layout
 
 
-def ventricle_bytes(rank: int) -> int:
-    """Length of a ventricle component, which follows from the rank; see SPEC.md, section Ventricle."""
-    count = min(rank, WEIGHTS_OF_VENTRICLE)
+def heart_bytes(rank: int) -> int:
+    """Length of a heart component, which follows from the rank; see SPEC.md, section Heart."""
+    count = min(rank, WEIGHTS_OF_HEART)
     return 3 + -(-6 * count // 8) if count else 0
 
 
@@ -207,7 +207,7 @@ def _usual(segment: SegmentContent) -> dict[int, bytes]:
     """Payloads that a segment's `kinds` can name, in their order."""
     parts = segment.components
     return {kind: parts[kind] for kind in KINDS
-            if kind in parts and (kind != Component.VENTRICLE or len(parts[kind]) == ventricle_bytes(segment.rank))}
+            if kind in parts and (kind != Component.HEART or len(parts[kind]) == heart_bytes(segment.rank))}
 
 
 def _in_order(segment: SegmentContent) -> dict[int, bytes]:
@@ -220,7 +220,7 @@ def _write_segment(segment: SegmentContent, *, is_last: bool) -> bytes:
     usual = _usual(segment)
     more = {key: value for key, value in segment.components.items() if key not in usual}
     kinds = sum(1 << bit for bit, kind in enumerate(KINDS) if kind in usual) | (MORE if more else 0)
-    lengths = [b"" if kind == Component.VENTRICLE else write_fields(LENGTH, component_bytes=len(value))
+    lengths = [b"" if kind == Component.HEART else write_fields(LENGTH, component_bytes=len(value))
                for kind, value in usual.items()]
     if more:
         lengths += [write_fields(COUNT, component_count=len(more))]
@@ -253,8 +253,8 @@ def _read_kinds(data: bytes, at: int, segment: Mapping[str, int], *, is_last: bo
     entries: list[Entry] = []
     for index, kind in enumerate(kinds):
         length = REST
-        if kind == Component.VENTRICLE:
-            length = ventricle_bytes(segment["rank"])
+        if kind == Component.HEART:
+            length = heart_bytes(segment["rank"])
         elif not is_last or has_more or index < len(kinds) - 1:
             length, at = _read_length(data, at)
         entries.append((kind, length))

@@ -159,7 +159,7 @@ class _Trials:
         components = dict(self.decoder.code(self.fitted, setting.rank, setting.q, final=setting.final))
         free = self._room(setting.rank)
         if free:
-            components[Component.VENTRICLE] = bytes(free)  # `_with_phase` fills it
+            components[Component.HEART] = bytes(free)  # `_with_phase` fills it
         return Trial(setting, components, lambda: self._likeness(setting, components), self._share)
 
     def _likeness(self, setting: Setting, components: Components) -> Likeness:
@@ -185,10 +185,10 @@ def part_progress(progress: Progress, start: float, stop: float) -> Progress:
 def _with_phase(decoder: Decoder, coded: CodedSegment, cavity: Cavity, frames: Frames,
                 times_s: NDArray[np.float64]) -> CodedSegment:
     """The segment with its phase component filled in, of the length that was kept free for it."""
-    if Component.VENTRICLE not in coded.components:
+    if Component.HEART not in coded.components:
         return coded
     count, height, width = frames.shape
     coeffs = restore_coeffs(decoder, coded, count, (height, width))
     direction = find_direction(cavity, coeffs, times_s)
-    components = {key: value for key, value in coded.components.items() if key != Component.VENTRICLE}
-    return replace(coded, components=components | ({Component.VENTRICLE: direction.pack()} if direction else {}))
+    components = {key: value for key, value in coded.components.items() if key != Component.HEART}
+    return replace(coded, components=components | ({Component.HEART: direction.pack()} if direction else {}))

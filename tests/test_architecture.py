@@ -114,7 +114,7 @@ def test_ids_are_frozen() -> None:
     assert not set(RETIRED) & set(map(int, Architecture))
     assert {part.name: int(part) for part in Component} == {
         "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "DARK": 7, "PHASE": 32,
-        "METADATA": 33, "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
+        "METADATA": 33, "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "HEART": 37, "STUDY": 40}
     assert (MAGIC, VERSION) == (b"LRM", 2)
 
 

@@ -36,7 +36,8 @@ ERROR_GAIN = 4
 NAME_LENGTH = 26
 LEAST_RATIO = 20  # of curves of several sets beside each other
 PART_COLORS = {"header": "#555555", "times": "#999999", "metadata": "#bbbbbb", "pictures": "#1f5f99",
-               "latent": "#17a2b8", "coeffs": "#e67e22", "phase": "#c0392b", "ventricle": "#c0392b"}
+               "latent": "#17a2b8", "coeffs": "#e67e22", "phase": "#c0392b", "ventricle": "#c0392b",
+               "heart": "#c0392b"}
 
 
 def png(figure: Figure) -> bytes:

@@ -1,7 +1,7 @@
 """ED and ES by our readout beside the published chain and plain PCA, over ratios, ranks and frame rates.
 
-python -m lrmcodec.benchmarks.studies.beat_chains -o DIR [--hearts echonet_like:200000:8 ...] [--ratios 100,1000,3000]
-                                                  [--ranks 1,2,4,8,32] [--rates 15,25,100]
+python -m lrmcodec.benchmarks.studies.beat_chains -o DIR [--hearts echonet_like:300000:6 ...] [--ratios 100,1000,3000]
+                                                  [--ranks 1,2,4,8,32] [--rates 15,25,50,100]
 
 Simulated hearts only, encoded once a setting: the best rank at every ratio, every rank at 1000 to 1, every frame rate
 at 1000 to 1 with the best rank. All chains read the same coefficients. The published chain (LRM-Functa) takes the
@@ -215,10 +215,10 @@ def main() -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--hearts", nargs="*", default=["echonet_like:200000:8", "pocus_plax:0:8"])
+    parser.add_argument("--hearts", nargs="*", default=["echonet_like:300000:6", "pocus_plax:300000:6"])
     parser.add_argument("--ratios", default="100,1000,3000")
     parser.add_argument("--ranks", default="1,2,4,8,32")
-    parser.add_argument("--rates", default="15,25,100")
+    parser.add_argument("--rates", default="15,25,50,100")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     wanted = list(asks(options))

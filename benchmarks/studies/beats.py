@@ -40,7 +40,7 @@ REAL = "EchoNet-Dynamic test"
 FRAME_MS = 20.0
 """Length of a frame at 50 frames a second, in which limits are given."""
 
-PHASE_PARTS, PHASE_OVERHEAD = ("phase", "ventricle"), 2  # components of the direction, bytes of their heads
+PHASE_PARTS = ("phase", "ventricle", "heart")  # components of the direction
 CONFIDENCES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01)
 EVENT_HEAD = ("error", "at 50/s", "bias", "misses", "false alarms")
 HEAD = ("clips", "rank", "way", "n", "bytes", "not cardiac", "right sign", *(f"ED {EVENT_HEAD[0]}", *EVENT_HEAD[1:]),
@@ -125,7 +125,7 @@ def _sign_cells(rows: Sequence[Row]) -> tuple[str, str, str, str]:
 
 def phase_bytes(row: Row) -> int:
     """Bytes that the direction takes in the file, 0 where none is stored."""
-    return sum(count + PHASE_OVERHEAD for name, count in row.part_bytes.items() if name in PHASE_PARTS)
+    return sum(count for name, count in row.part_bytes.items() if name in PHASE_PARTS)
 
 
 def _event_cells(rows: Sequence[Row]) -> Iterator[str]:

@@ -11,7 +11,7 @@ Reading never needs them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from lrmcodec.cardiac.events import likeness
-from lrmcodec.cardiac.signal import Array, half_width_s, prepare, smooth
+from lrmcodec.cardiac.signal import Array, prepare
 
 Cells = NDArray[np.float32]
 
@@ -42,6 +42,7 @@ LEAST_FRAMES = 8
 SURE_SHARE = 0.025  # of the cells, those most surely within the cavity, by which it is judged whether there is one
 LEAST_SEEN = 0.5  # their mean share, below which no ventricle is seen
 FULLY_SEEN = 0.8
+SAME_CHAMBER = 0.7  # correlation of areas from which two networks see the same one
 LEAST_QUALITY = 0.1  # periodicity; low, because rhythms may be irregular
 
 
@@ -54,13 +55,20 @@ class Cavity:
     signal : ndarray, (T,)
         Large where it is large, cleaned of what is slower than a heart.
     area : ndarray, (T,)
-        Its area, smoothed along time, as a share of the square over the picture's longer side.
+        Its area as a share of the square over the picture's longer side, not smoothed.
+    length : ndarray, (T,)
+        Its length along its long axis, in cells: by a profile w of widths (sum w)^2 / sum w^2, which grows in
+        proportion with any shape.
+    agreed : ndarray, (T,)
+        Mean of the areas that the networks find which see one and the same chamber.
     confidence : float
         How surely it was seen, 0 to 1.
     """
 
     signal: Array
     area: Array
+    length: Array
+    agreed: Array
     confidence: float
 
 
@@ -69,7 +77,11 @@ def find_cavity(frames: NDArray[np.uint8], times_s: Array) -> Cavity | None:
     if len(frames) < LEAST_FRAMES:
         return None
     found = [seen for network in (FINE, COARSE) if (seen := _seen_by(network, frames, times_s)) is not None]
-    return max(found, key=lambda seen: seen[0])[1] if found else None
+    if not found:
+        return None
+    best = max(found, key=lambda seen: seen[0])[1]
+    alike = [cavity.area for _, cavity in found if np.corrcoef(cavity.area, best.area)[0, 1] >= SAME_CHAMBER]
+    return replace(best, agreed=np.mean(alike, axis=0))
 
 
 def _seen_by(network: Network, frames: NDArray[np.uint8], times_s: Array) -> tuple[float, Cavity] | None:
@@ -79,13 +91,25 @@ def _seen_by(network: Network, frames: NDArray[np.uint8], times_s: Array) -> tup
     seen = float(np.sort(shares.mean(0), axis=None)[-sure_cells:].mean())
     if seen < LEAST_SEEN:
         return None
-    area = shares.sum((1, 2)).astype(np.float64)
+    area = shares.sum((1, 2)).astype(np.float64) / network.side ** 2
     clean = prepare(area, times_s)
     if clean.quality < LEAST_QUALITY:
         return None
     confidence = min((seen - LEAST_SEEN) / (FULLY_SEEN - LEAST_SEEN), 1.0)
-    share = smooth(area, times_s, times_s, half_width_s(times_s)) / network.side ** 2
-    return likeness(clean), Cavity(np.interp(times_s, clean.even_s, clean.even), share, confidence)
+    signal = np.interp(times_s, clean.even_s, clean.even)
+    return likeness(clean), Cavity(signal, area, _length(shares), area, confidence)
+
+
+def _length(shares: Cells) -> Array:
+    """Length (T,) in cells of the cavity in shares (T, side, side), along the long axis of their mean."""
+    mean = shares.mean(0).astype(np.float64).ravel()
+    places = np.indices(shares.shape[1:]).reshape(2, -1)
+    axis = np.linalg.eigh(np.cov(places, aweights=mean))[1][:, -1]
+    along = axis @ places
+    row = np.floor(along - along.min()).astype(int)
+    cells = shares.reshape(len(shares), -1)
+    widths = np.stack([cells[:, row == at].sum(1) for at in range(row.max() + 1)], axis=1).astype(np.float64)
+    return np.asarray(widths.sum(1) ** 2 / np.maximum((widths ** 2).sum(1), 1e-12))
 
 
 def cavity_shares(frames: NDArray[np.uint8], network: Network = FINE) -> Cells:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lrmcodec.cardiac.direction import Direction, read_direction
-from lrmcodec.cardiac.events import Event, find_events
+from lrmcodec.cardiac.events import Event, es_shifted, find_events
 from lrmcodec.cardiac.phase_net import both_ways
 from lrmcodec.cardiac.signal import Array, Clean, prepare, standardize
 from lrmcodec.reader import LrmFile
@@ -29,6 +29,12 @@ SEEN_LIMIT, UNSEEN_LIMIT = 0.1, 0.6
 
 SLOW_S, SLOW_LIMIT = (1.1, 1.4), 0.3
 """Slow motion is breathing or a moving probe more often than a heart: between these periods the limit grows by 0.3."""
+
+UNSEEN_BEATS, UNSEEN_S = 3.0, 2.0
+"""Least number of periods, and seconds, of a cardiac clip in which the encoder saw no heart.
+
+In one or two periods anything is periodic: of pieces of lung clips of 1 to 2 s a fifth passed for hearts without this.
+"""
 
 SURE_SIGN = 0.8
 """Probability of the right sign below which nothing is listed."""
@@ -143,27 +149,28 @@ def read_phase(file: LrmFile) -> Phase:
     signal = np.concatenate([_segment_signal(coeffs, direction) for coeffs, direction
                              in zip(file.coeffs, directions, strict=True)])
     known = [direction for direction in directions if direction is not None]
-    fractions = [fraction for direction in known if (fraction := direction.ejection_fraction()) is not None]
+    ejected = [direction.ejected for direction in known if direction.ejected is not None]
     return phase_of(signal, file.times_s, file.fps,
                     confidence=float(np.mean([direction.confidence for direction in known])) / 255 if known else None,
-                    ejection_fraction=float(np.mean(fractions)) if fractions else None)
+                    es_shift_s=float(np.mean([direction.es_shift_s for direction in known])) if known else 0.0,
+                    ejection_fraction=100 * float(np.mean(ejected)) if ejected else None)
 
 
-def phase_of(signal: Array, times_s: Array, fps: float, *, confidence: float | None,
+def phase_of(signal: Array, times_s: Array, fps: float, *, confidence: float | None, es_shift_s: float = 0.0,
              ejection_fraction: float | None = None) -> Phase:
     """Phase of a signal (T,) at increasing times (T,).
 
     `confidence` is how sure the encoder was of the signal's sign, 0 to 1; None where it said nothing. The shape of the
-    signal has its say too, and may turn it over.
+    signal has its say too, and may turn it over. Unless it does, end systoles are put later by `es_shift_s`, by which
+    the encoder saw them to be later than the signal says.
     """
     clean = prepare(signal, times_s)
-    is_heart = clean.quality >= (least_quality(clean.period_s) if confidence is None else SEEN_LIMIT)
-    reading = _read(clean, confidence)
+    is_heart = beats_unseen(clean) if confidence is None else clean.quality >= SEEN_LIMIT
+    reading = _read(clean, confidence, es_shift_s)
     shown = np.interp(times_s, clean.even_s, reading.even)
     if not is_heart:
         return _silent(fps, shown, 0.0, clean.quality, "not cardiac")
-    masses = [event.mass for event in reading.events]
-    if reading.sign < SURE_SIGN or not masses or float(np.mean(masses)) < SURE_EVENTS:
+    if not _is_clear(reading):
         return _silent(fps, shown, reading.sign, clean.quality, "not sure")
     return _phase(fps, times_s, reading, clean, shown, ejection_fraction)
 
@@ -177,13 +184,20 @@ class _Reading:
     events: list[Event]
 
 
-def _read(clean: Clean, confidence: float | None) -> _Reading:
+def _read(clean: Clean, confidence: float | None, es_shift_s: float) -> _Reading:
     """Turn a signal the right way up by what the encoder saw and by its shape; find its events."""
     prior = 0.5 + 0.5 * min(confidence or 0.0, 2 * MOST_SURE - 1)
     upright, turned, by_shape = both_ways(clean.even, clean.period_s)
     odds = float(np.log(prior / (1 - prior))) + by_shape
-    found, even = (upright, clean.even) if odds >= 0 else (turned, -clean.even)
-    return _Reading(even, float(1 / (1 + np.exp(-abs(odds)))), find_events(found, clean.even_s))
+    sign = float(1 / (1 + np.exp(-abs(odds))))
+    if odds < 0:
+        return _Reading(-clean.even, sign, find_events(turned, clean.even_s))
+    return _Reading(clean.even, sign, es_shifted(find_events(upright, clean.even_s), es_shift_s, clean.even_s))
+
+
+def _is_clear(reading: _Reading) -> bool:
+    masses = [event.mass for event in reading.events]
+    return reading.sign >= SURE_SIGN and len(masses) > 0 and float(np.mean(masses)) >= SURE_EVENTS
 
 
 def _silent(fps: float, shown: Array, sign: float, quality: float, word: str) -> Phase:
@@ -202,6 +216,12 @@ def _phase(fps: float, times_s: Array, reading: _Reading, clean: Clean, shown: A
     return Phase(fps, ed_frames, es_frames, ed_s, es_s, _heart_rate(ed_s, es_s, clean.period_s), beats, shown,
                  reading.sign, clean.quality, "cardiac", [event.confidence for event in ed],
                  [event.confidence for event in es], spread, successive, _systolic_fraction(beats), ejection_fraction)
+
+
+def beats_unseen(clean: Clean) -> bool:
+    """Whether a signal is a heart's by its rhythm alone: periodic enough for long enough."""
+    return (clean.quality >= least_quality(clean.period_s)
+            and clean.length_s >= max(UNSEEN_BEATS * clean.period_s, UNSEEN_S))
 
 
 def least_quality(period_s: float) -> float:

@@ -41,6 +41,11 @@ class Clean:
     quality: float
     period_s: float
 
+    @property
+    def length_s(self) -> float:
+        """Seconds from the first sample to the last."""
+        return float(self.even_s[-1] - self.even_s[0])
+
 
 def prepare(signal: Array, times_s: Array) -> Clean:
     """Bring a signal (T,) at increasing times (T,) in seconds to the even grid, clean it, and find its rhythm."""

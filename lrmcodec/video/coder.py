@@ -71,5 +71,5 @@ class VideoCoder:
         return None if trial is None else VideoCoding(self._segment(trial.payload), trial.psnr_db)
 
     def _segment(self, payload: bytes) -> CodedSegment:
-        components = {Component.VIDEO: payload, Component.COEFFS: self._motion, Component.VENTRICLE: self._phase}
+        components = {Component.VIDEO: payload, Component.COEFFS: self._motion, Component.HEART: self._phase}
         return CodedSegment(self._rank, 0, {key: value for key, value in components.items() if value})

@@ -65,7 +65,7 @@ def test_polarity_is_right_at_every_rank(hearts: list[Phantom], coded: Callable[
         found = read_phase(file)
         assert found.polarity_confidence > 0.5
         assert np.corrcoef(found.signal, heart.cavity_volume)[0, 1] > 0.5
-        assert file.byte_counts["ventricle"] == payload_bytes(rank) <= 9
+        assert file.byte_counts["heart"] == payload_bytes(rank) <= 9
 
 
 def test_events_are_near_the_truth(hearts: list[Phantom], coded: Callable[[int], list[LrmFile]]) -> None:
@@ -83,7 +83,7 @@ def test_events_are_near_the_truth(hearts: list[Phantom], coded: Callable[[int],
 def test_where_nothing_beats_nothing_is_stored(clip: Clip) -> None:
     rank = min(4, len(clip.frames) - 1)
     data = codec.encode(clip, quality=20, rank=rank).data
-    assert not {"phase", "ventricle"} & set(byte_counts(data))
+    assert not {"phase", "ventricle", "heart"} & set(byte_counts(data))
     assert data == codec.encode(clip, quality=20, rank=rank, phase=False).data
     assert read_phase(codec.open(data)).quality_word == "not cardiac"
 
@@ -91,8 +91,8 @@ def test_where_nothing_beats_nothing_is_stored(clip: Clip) -> None:
 def test_without_the_component_the_picture_is_the_same(heart: Phantom) -> None:
     settings: dict[str, Any] = {"rank": 4, "quality": 30}
     plain, phased = (codec.encode(heart.clip, phase=phase, **settings).data for phase in (False, True))
-    assert "ventricle" not in byte_counts(plain)
-    assert len(phased) - len(plain) == byte_counts(phased)["ventricle"]
+    assert "heart" not in byte_counts(plain)
+    assert len(phased) - len(plain) == byte_counts(phased)["heart"]
     np.testing.assert_array_equal(codec.decode(plain).frames, codec.decode(phased).frames)
     sure, guessed = (read_phase(codec.open(data)).polarity_confidence for data in (phased, plain))
     assert guessed <= sure
@@ -102,7 +102,7 @@ def test_without_the_component_the_picture_is_the_same(heart: Phantom) -> None:
 def test_a_size_is_met_with_the_component(heart: Phantom, size_bytes: int) -> None:
     data = codec.encode(heart.clip, size_bytes=size_bytes).data
     assert 0.97 * size_bytes <= len(data) <= size_bytes
-    assert "ventricle" in byte_counts(data)
+    assert "heart" in byte_counts(data)
 
 
 def test_segments_each_have_their_own(heart: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,29 +124,32 @@ def test_the_direction_is_found_again() -> None:
     assert np.argmin(direction.weights) == 1
     assert direction.weights[1] == -LARGEST
     assert np.corrcoef(direction.project(coeffs), cavity.signal)[0, 1] > 0.9
-    assert direction.areas[0] > direction.areas[1] > 0
+    assert direction.ejected is not None
+    assert 0.1 < direction.ejected < 0.9
     assert find_direction(cavity, np.zeros((100, 2)), heart.clip.times_s) is None
 
 
 def test_components_take_at_most_11_bytes() -> None:
     assert [payload_bytes(rank) for rank in (0, 1, 2, 3, 4, 8, 32)] == [0, 4, 5, 6, 6, 9, 9]
     assert MAX_WEIGHTS == 8
-    assert (Component.PHASE, Component.VENTRICLE) == (32, 36)
+    assert (Component.PHASE, Component.VENTRICLE, Component.HEART) == (32, 36, 37)
 
 
 def test_components_that_do_not_change_count_nothing() -> None:
     np.testing.assert_array_equal(standardize(np.full((5, 2), 3.0)), np.zeros((5, 2)))
 
 
-@pytest.mark.parametrize("rank", [1, 3, 8, 20])
-def test_directions_come_back(rank: int) -> None:
+@pytest.mark.parametrize(("rank", "ejected", "shift_s"), [
+    (1, None, 0.0), (3, 0.0, -0.127), (8, 1.0, 0.127), (20, 0.623, -0.001)])
+def test_directions_come_back(rank: int, ejected: float | None, shift_s: float) -> None:
     weights = np.random.default_rng(rank).integers(-LARGEST, LARGEST + 1, min(rank, MAX_WEIGHTS)).astype(np.int8)
     weights[0] = -LARGEST
-    direction = Direction(200, weights, (140, 90))
+    direction = Direction(200, weights, ejected, shift_s)
     payload = direction.pack()
     assert len(payload) == payload_bytes(rank)
     again = Direction.unpack(payload, rank)
-    assert (again.confidence, again.areas) == (200, (140, 90))
+    assert (again.confidence, again.es_shift_s) == (200, shift_s)
+    assert again.ejected == (None if ejected is None else pytest.approx(ejected, abs=0.002))
     np.testing.assert_array_equal(again.weights, weights)
 
 
@@ -154,12 +157,15 @@ def test_old_files_have_weights_of_a_byte() -> None:
     found = read_direction({Component.PHASE: bytes([200, 129, 0, 3])}, 3)
     assert found is not None
     assert found.weights.tolist() == [-127, 0, 3]
-    assert (found.confidence, found.ejection_fraction()) == (200, None)
+    assert (found.confidence, found.ejected, found.es_shift_s) == (200, None, 0.0)
     assert read_direction({}, 3) is None
 
 
-@pytest.mark.parametrize(("areas", "percent"), [((200, 100), 87.5), ((200, 200), 0.0), ((100, 200), None),
+@pytest.mark.parametrize(("areas", "ejected"), [((200, 100), 0.875), ((200, 200), 0.0), ((100, 200), None),
                                                 ((0, 0), None)])
-def test_the_ejection_fraction_follows_from_the_areas(areas: tuple[int, int], percent: float | None) -> None:
-    found = Direction(1, np.ones(1, np.int8), areas).ejection_fraction()
-    assert found == (None if percent is None else pytest.approx(percent))
+def test_ventricle_components_hold_areas(areas: tuple[int, int], ejected: float | None) -> None:
+    payload = bytes([7, *areas]) + Direction(0, np.ones(1, np.int8)).pack()[3:]
+    found = read_direction({Component.VENTRICLE: payload}, 1)
+    assert found is not None
+    assert (found.confidence, found.weights.tolist(), found.es_shift_s) == (7, [1], 0.0)
+    assert found.ejected == (None if ejected is None else pytest.approx(ejected))

@@ -152,6 +152,16 @@ def test_short_clips_are_not_cardiac(count: int) -> None:
     assert phase_of(volume_at(times_s), times_s, 50, confidence=1.0).quality_word == "not cardiac"
 
 
+@pytest.mark.parametrize(("beats", "seen", "word"), [
+    (1.0, None, "not cardiac"), (2.5, None, "not cardiac"), (3.4, None, "cardiac"), (0.4, 1.0, "not cardiac"),
+    (1.5, 1.0, "cardiac")])
+def test_a_rhythm_tells_a_heart_only_over_some_beats(beats: float, seen: float | None, word: str) -> None:
+    """Where the encoder saw the heart, less than two beats are read; its rhythm alone needs three."""
+    beat = draw_heartbeat(np.random.default_rng(8), 6.0, 70, "sinus")
+    times_s = np.arange(0, beats * 60 / 70, 0.02)
+    assert phase_of(-beat.contraction(times_s + 0.3), times_s, 50, confidence=seen).quality_word == word
+
+
 def test_hostile_times_take_bounded_work() -> None:
     """Many frames within a moment and one long after: neither window nor grid may explode."""
     times_s = np.concatenate([np.arange(20_000) * 1e-6, [60.0]])
@@ -178,10 +188,10 @@ def data(heart: Phantom) -> bytes:
     return codec.encode(heart.clip, rank=4, quality=20).data
 
 
-def with_payload(data: bytes, payload: bytes | None, component: Component = Component.VENTRICLE) -> bytes:
+def with_payload(data: bytes, payload: bytes | None, component: Component = Component.HEART) -> bytes:
     clip = unpack_file(data)
     segment = clip.segments[0]
-    components = {key: value for key, value in segment.components.items() if key != Component.VENTRICLE}
+    components = {key: value for key, value in segment.components.items() if key != Component.HEART}
     if payload is not None:
         components[component] = payload
     segments = [CodedSegment(segment.rank, segment.q, components)]
@@ -211,13 +221,23 @@ def test_files_of_version_0_1_are_read(heart: Phantom, data: bytes) -> None:
     assert found.ejection_fraction_percent is None
 
 
+@pytest.mark.parametrize("shift_s", [-0.05, 0.0, 0.04])
+def test_end_systole_is_where_the_pixels_put_it(shift_s: float) -> None:
+    times_s = times_of(50, 0)
+    volume = volume_at(times_s)
+    plain, moved = (phase_of(volume, times_s, 50, confidence=1.0, es_shift_s=shift) for shift in (0, shift_s))
+    assert moved.ed_times_s == plain.ed_times_s
+    assert moved.es_times_s == pytest.approx(np.array(plain.es_times_s) + shift_s, abs=1e-9)
+
+
 DAMAGED = [b"", b"\x80", b"\x80\0\0", b"\x80\1\1\1\1\1\1", bytes(5), bytes(200)]
 NO_DIRECTION = b"\x80\1\1\x82\x08\x20"
 
 
 @pytest.mark.parametrize(("component", "payload"), [
-    *((component, payload) for component in (Component.PHASE, Component.VENTRICLE) for payload in DAMAGED),
-    (Component.VENTRICLE, NO_DIRECTION)])
+    *((component, payload) for component in (Component.PHASE, Component.VENTRICLE, Component.HEART)
+      for payload in DAMAGED),
+    (Component.VENTRICLE, NO_DIRECTION), (Component.HEART, NO_DIRECTION)])
 def test_a_damaged_component_is_refused_and_the_frames_still_decode(data: bytes, component: Component,
                                                                     payload: bytes) -> None:
     file = codec.open(with_payload(data, payload, component))

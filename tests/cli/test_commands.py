@@ -279,7 +279,8 @@ def test_demo_runs_on_small_input(run: Run, tmp_path: Path, monkeypatch: pytest.
 # ---- what must stay quick
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["info", "coded.lrm"], ["packs", "--help"], ["encode", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["info", "coded.lrm"], ["readout", "coded.lrm"],
+                                       ["packs", "--help"], ["encode", "--help"]])
 def test_no_heavy_imports(arguments: list[str], folder: Path) -> None:
     code = ("import sys; from lrmcodec.cli.main import main; code = main(sys.argv[1:]);"
             "found = [m for m in ('torch', 'scipy', 'skimage', 'PIL') if m in sys.modules];"
@@ -287,6 +288,16 @@ def test_no_heavy_imports(arguments: list[str], folder: Path) -> None:
     done = subprocess.run([sys.executable, "-P", "-c", code, *arguments], cwd=folder, capture_output=True, text=True,
                           check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_beats_are_read_quickly(folder: Path) -> None:
+    """0.3 s on a calm machine; twice that in processor time, which other processes lengthen too."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = "import sys; from lrmcodec.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    subprocess.run([sys.executable, "-P", "-c", command, "readout", "coded.lrm"], cwd=folder, capture_output=True,
+                   check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.6
 
 
 # ---- usage: 2

@@ -25,7 +25,7 @@ from lrmcodec.formats.container import (
     unpack_file,
 )
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.formats.layout_v2 import HEADER, IF_CLEAR, IF_SET, KINDS, MORE, Flag, ventricle_bytes
+from lrmcodec.formats.layout_v2 import HEADER, IF_CLEAR, IF_SET, KINDS, MORE, Flag, heart_bytes
 from lrmcodec.formats.pack_numbers import NUMBERED
 from lrmcodec.formats.varint import write_varint
 
@@ -64,7 +64,7 @@ def file_of(components: dict[int, bytes], *, rank: int = 6, pack: bytes = NUMBER
 
 
 def test_a_usual_file_spends_twenty_bytes_besides_its_payloads() -> None:
-    data = file_of({Component.PICTURES: bytes(700), Component.COEFFS: bytes(300), Component.VENTRICLE: bytes(8)})
+    data = file_of({Component.PICTURES: bytes(700), Component.COEFFS: bytes(300), Component.HEART: bytes(8)})
     assert byte_counts(data)["header"] == 20
     assert byte_counts(file_of({Component.WAVELETS: bytes(5)}, pack=PACK_ID))["header"] <= 26
 
@@ -129,10 +129,10 @@ def test_too_many_values_are_refused() -> None:
 
 
 def test_the_last_entry_takes_what_remains_and_others_their_length() -> None:
-    kinds = kinds_of(Component.VENTRICLE, Component.COEFFS, Component.PICTURES)
+    kinds = kinds_of(Component.HEART, Component.COEFFS, Component.PICTURES)
     data = sealed(header() + segment(1, 0, kinds) + b"\x02" + b"vent" + b"cc" + b"pictures")
     assert unpack_file(data).segments[0].components == {
-        Component.VENTRICLE: b"vent", Component.COEFFS: b"cc", Component.PICTURES: b"pictures"}
+        Component.HEART: b"vent", Component.COEFFS: b"cc", Component.PICTURES: b"pictures"}
 
 
 def test_entries_of_other_kinds_are_kept_with_their_ids() -> None:
@@ -151,7 +151,7 @@ def test_entries_without_a_place_are_refused(kinds: int, more: bytes) -> None:
 
 
 @pytest.mark.parametrize(("kinds", "rest"), [
-    (0, b"x"), (kinds_of(Component.VENTRICLE), b"ven"), (kinds_of(Component.VENTRICLE), b"ventr"),
+    (0, b"x"), (kinds_of(Component.HEART), b"ven"), (kinds_of(Component.HEART), b"ventr"),
     (kinds_of(Component.COEFFS, Component.PICTURES), b"\x05abcd"),
     (kinds_of(Component.COEFFS, Component.PICTURES), b"\xff\xff\xff\xff\x0fabcd"),
 ])
@@ -165,9 +165,9 @@ def test_any_components_come_back(components: dict[int, bytes], rank: int) -> No
     assert unpack_file(file_of(components, rank=rank)).segments[0].components == components
 
 
-def test_the_length_of_a_ventricle_component_is_its_writers() -> None:
+def test_the_length_of_a_heart_component_is_its_writers() -> None:
     for rank in range(MAX_RANK + 1):
-        assert ventricle_bytes(rank) == payload_bytes(rank)
+        assert heart_bytes(rank) == payload_bytes(rank)
 
 
 def test_numbered_packs_are_shipped_with_that_digest() -> None:

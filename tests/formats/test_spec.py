@@ -94,7 +94,7 @@ def test_architecture_ids_equal_the_code() -> None:
 def test_component_ids_are_frozen() -> None:
     assert {component.name: component.value for component in Component} == {
         "PICTURES": 1, "COEFFS": 2, "LATENT": 3, "TIMES": 4, "WAVELETS": 5, "VIDEO": 6, "DARK": 7, "PHASE": 32,
-        "METADATA": 33, "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "STUDY": 40}
+        "METADATA": 33, "WARNINGS": 34, "DIGEST": 35, "VENTRICLE": 36, "HEART": 37, "STUDY": 40}
     assert container.FIRST_ANCILLARY_ID == 32
 
 
