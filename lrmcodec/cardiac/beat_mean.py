@@ -67,7 +67,7 @@ def ejected_share(area: Array, length: Array, times_s: Array, ed_s: Sequence[flo
 def courses(values: Array, times_s: Array, events_s: Sequence[float]) -> Array:
     """Courses (m, lags) of values (T,) at `LAGS_S` around the events (n,) whose surroundings are in the clip."""
     inside = [time for time in events_s if times_s[0] <= time - REACH_S and time + REACH_S <= times_s[-1]]
-    wanted = np.add.outer(np.asarray(inside, float), LAGS_S)
+    wanted: Array = np.add.outer(np.asarray(inside, float), LAGS_S)
     if not inside:
         return wanted
     return np.asarray(smooth(values, times_s, wanted.ravel(), half_width_s(times_s)).reshape(wanted.shape))
