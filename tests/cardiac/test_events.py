@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lrmcodec.cardiac.events import find_events
+from lrmcodec.cardiac.events import es_shifted, find_events
 from lrmcodec.cardiac.phase_net import Posterior
 from lrmcodec.cardiac.signal import GRID_HZ
 
@@ -30,7 +30,21 @@ def test_events_lie_where_probability_gathers_and_take_turns() -> None:
     assert [event.time_s for event in found] == pytest.approx([0.51, 0.84, 1.33, 1.7, 2.2, 2.51], abs=0.004)
     for event in found:
         assert event.mass == pytest.approx(0.9, abs=0.01)
-        assert event.confidence == pytest.approx(0.9 * 0.904, abs=0.03)  # within 50 ms of a bell of 30 ms
+        assert event.confidence == pytest.approx(surer(0.9 * 0.904), abs=0.02)  # within 50 ms of a bell of 30 ms
+
+
+def surer(chance: float) -> float:
+    """Of twice the log odds."""
+    return 1 / (1 + ((1 - chance) / chance) ** 2)
+
+
+@pytest.mark.parametrize(("shift_s", "moved_s"), [(0.03, 0.03), (-0.03, -0.03), (0.127, 0.127), (0.4, 0.245)])
+def test_end_systoles_move_half_way_to_their_neighbors_at_most(shift_s: float, moved_s: float) -> None:
+    found = find_events(Posterior(chances([0.51, 1.33]), chances([0.84]), 3.0), EVEN_S)
+    moved = es_shifted(found, shift_s, EVEN_S)
+    assert [moved[index].time_s for index in (0, 2)] == [found[index].time_s for index in (0, 2)]
+    assert moved[1].time_s - found[1].time_s == pytest.approx(moved_s, abs=0.005)
+    assert es_shifted([], shift_s, EVEN_S) == []
 
 
 def test_the_better_of_two_in_a_row_is_taken() -> None:
