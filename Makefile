@@ -35,7 +35,7 @@ test: install
 check:
 	$(BIN)/ruff check .
 	cd $(VENV) && bin/mypy --config-file ../setup.cfg --package lrmcodec
-	PYTHONSAFEPATH=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
+	PYTHONSAFEPATH=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 venv: $(VENV)/.ready
 

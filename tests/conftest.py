@@ -21,15 +21,9 @@ SLOW = ("reliability", "train", "archive", "benchmarks", "codec", "cardiac")
 """Folders whose modules come first, so that no worker is left with a long one at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A module stays with one worker, and modules that look at the same benchmark run with the same one."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow folders first."""
     items.sort(key=lambda item: item.path.parent.name not in SLOW)
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    sharing = {item.path for item in items if "results" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("benchmark run" if item.path in sharing else str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)
