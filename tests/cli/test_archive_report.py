@@ -67,7 +67,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, quick_pictures: None) -> Pat
     write_clip(Clip.from_fps(noise, 25.0), folder / "studies" / "noise" / "noise.avi")
     (folder / "studies" / "noise" / "broken.dcm").write_bytes(b"no")
     assert MAIN(["-q", "archive", str(folder / "studies"), "-o", str(folder / "archive"), "-j", "0",
-                 "--quality", "40"]) == 3
+                 "--ratio", "30"]) == 3
     assert MAIN(["-q", "archive", "report", str(folder / "archive"), "-o", str(folder / "pages"), "-j", "0"]) == 0
     return folder
 
