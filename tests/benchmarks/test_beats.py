@@ -54,7 +54,7 @@ def test_tables_show_what_polarity_costs() -> None:
     assert (good.ed_error_frames, good.es_bias_frames, good.ed_misses) == (1, 0, 0)
     lines = beats.beat_table({("hearts", BEST): [good, row()]}).rows
     assert len(lines) == 2
-    assert lines[0][:7] == ("hearts", "best (4 to 4)", "stored direction", "2", "7.0", "0", "50.0 %")
+    assert lines[0][:7] == ("hearts", "best (4 to 4)", "stored direction", "2", "5.0", "0", "50.0 %")
     assert lines[1][2] == "stored direction, oracle polarity"
     assert lines[1][6:] == ("-", "1.00", "1.00", "+1.00", "0.0 %", "0.0 %", "1.00", "1.00", "+0.00", "0.0 %", "0.0 %")
     assert len(beats.beat_table({("hearts", BEST): [good]}).rows) == 1
