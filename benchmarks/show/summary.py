@@ -28,9 +28,9 @@ def name_of(codec: str) -> str:
 
 
 def best_rank_settings(rows: Sequence[Row], codec: str) -> list[Setting]:
-    """Ratios asked of our codec at its best rank, in the order of the rows."""
-    return list(dict.fromkeys(row.setting for row in rows
-                              if row.codec == codec and row.setting.is_ratio_at_best_rank))
+    """Ratios asked of our codec at its best rank, from low to high."""
+    found = {row.setting for row in rows if row.codec == codec and row.setting.is_ratio_at_best_rank}
+    return sorted(found, key=lambda setting: setting.target_value or 0)
 
 
 def at_equal_bytes(rows: Sequence[Row], codec: str, peers: Sequence[str]) -> Table:
