@@ -95,12 +95,12 @@ def create(console: Console, /, sources: tuple[str, ...], output: str, shard: st
     policy = _policy(asked)
     part = _shard(shard)
     workers = make_workers(processes, scheduler)
+    if dry_run:
+        _show_plan(console, _plan(console, output, sources, part), as_json)
+        return 0
     with console.progress() as progress:
         progress(None, "looking for files")
         found = list(walk(sources, output))
-    if dry_run:
-        _show_plan(console, _plan(console, output, found, part), as_json)
-        return 0
     if review is not None:
         return _review(console, found, Path(review), workers, as_json)
     summary = _run(console, output, policy, found, part, workers)
@@ -177,17 +177,22 @@ def _review(console: Console, found: list[Source], folder: Path, workers: Worker
     return SOME_FAILED if done.unmasked else 0
 
 
-def _plan(console: Console, output: str, found: list[Source], part: tuple[int, int] | None) -> Plan:
+def _plan(console: Console, output: str, sources: tuple[str, ...], part: tuple[int, int] | None) -> Plan:
+    """Walks twice instead of keeping a list of all files, of which there may be millions."""
     from lrmcodec.archive.create import plan
     from lrmcodec.archive.errors import ArchiveError
     from lrmcodec.archive.home import open_archive
+    from lrmcodec.archive.sources import walk
 
     try:
         there = open_archive(output)
     except ArchiveError:
         there = None
     with console.progress() as progress:
-        return plan(there, found, part, lambda made: progress(made.files.total() / len(found), "reading headers"))
+        progress(None, "looking for files")
+        count = sum(1 for _ in walk(sources, output))
+        return plan(there, walk(sources, output), part,
+                    lambda made: progress(made.files.total() / count, "reading headers"))
 
 
 def _show_plan(console: Console, made: Plan, as_json: bool) -> None:

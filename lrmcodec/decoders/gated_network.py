@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lrmcodec.decoders.grid_network import node_weights
+from lrmcodec.decoders.grid_network import frequency_factors, node_weights
 
 PICTURE_PHASE, GATE_PHASE = 3.0, 0.35
 """Radians by which a first unit's sine is shifted for a gray level of a picture, and for a unit of its gate."""
@@ -67,8 +67,7 @@ class GatedShape:
 
     def w0(self) -> list[float]:
         """Frequency factors of the sine layers, first to last."""
-        steps = max(self.depth - 2, 1)
-        return [self.w0_first + (self.w0_last - self.w0_first) * i / steps for i in range(steps + 1)]
+        return frequency_factors(self.w0_first, self.w0_last, self.depth - 2)
 
     def to_card(self) -> dict[str, Any]:
         """Plain values for a card."""

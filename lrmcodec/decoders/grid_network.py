@@ -74,12 +74,17 @@ class GridShape:
 
     def w0(self) -> list[float]:
         """Frequency factors of the sine layers, first to last; they change linearly."""
-        steps = max(self.hidden_count, 1)
-        return [self.w0_first + (self.w0_last - self.w0_first) * i / steps for i in range(steps + 1)]
+        return frequency_factors(self.w0_first, self.w0_last, self.hidden_count)
 
     def to_card(self) -> dict[str, Any]:
         """Plain values for a card."""
         return asdict(self)
+
+
+def frequency_factors(first: float, last: float, hidden_count: int) -> list[float]:
+    """Frequency factors of a first sine layer and `hidden_count` others, changing linearly."""
+    steps = max(hidden_count, 1)
+    return [first + (last - first) * i / steps for i in range(steps + 1)]
 
 
 class Linear(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lrmcodec.decoders.autoencoder import ConvDecoder, ConvEncoder, ConvShape, to_side
 from lrmcodec.decoders.ids import Architecture
 from lrmcodec.train.export import Arrays, card_architecture, to_half
-from lrmcodec.train.optimizer import descend, precision, schedule
+from lrmcodec.train.optimizer import Resumable, descend, precision, schedule
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe
 
@@ -33,7 +33,7 @@ class ConvModules(nn.Module):
                 nn.init.uniform_(weight, -bound, bound, generator=generator)
 
 
-class ConvTrainer:
+class ConvTrainer(Resumable[ConvModules]):
     """Autoencoder trained on frames of a pool of clips; `step` trains it.
 
     Parameters
@@ -119,15 +119,3 @@ class ConvTrainer:
                 squares[part] += (moved - still).square().mean((1, 2)) / GAIN_STEP**2
         gains = (squares / len(chosen)).sqrt().clamp_min(LEAST_GAIN)
         return gains[:self.shape.latent_size], gains[self.shape.latent_size:]
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs besides recipe and pool."""
-        return {"modules": self.modules.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(), "step_count": self.step_count}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from `state` of the same recipe and pool."""
-        self.modules.load_state_dict(state["modules"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.step_count = int(state["step_count"])

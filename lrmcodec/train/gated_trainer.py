@@ -24,7 +24,7 @@ from lrmcodec.decoders.gated_network import GatedShape, GatedSiren, gate_pattern
 from lrmcodec.decoders.grid_network import pixel_grid
 from lrmcodec.decoders.ids import Architecture
 from lrmcodec.train.export import Arrays, card_architecture, to_half
-from lrmcodec.train.optimizer import descend, precision, schedule
+from lrmcodec.train.optimizer import Resumable, descend, precision, schedule
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe
 
@@ -68,7 +68,7 @@ def smooth_basis(shape: GatedShape) -> Tensor:
     return torch.from_numpy(basis.reshape(shape.gate_size, -1))
 
 
-class GatedTrainer:
+class GatedTrainer(Resumable[GatedModules]):
     """Network and basis, trained on a pool of clips; `step` trains them.
 
     Parameters
@@ -168,15 +168,3 @@ class GatedTrainer:
         return {name: to_half(tensor) for name, tensor in {
             **self.modules.net.state_dict(), "basis": self.modules.basis, "picture_std": model.picture_std,
             "coeff_std": powers.sqrt().clamp_min(LEAST_STD), "coeff_scale": changes.sqrt().clamp_min(1e-5)}.items()}
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs besides recipe and pool."""
-        return {"modules": self.modules.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(), "step_count": self.step_count}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from `state` of the same recipe and pool."""
-        self.modules.load_state_dict(state["modules"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.step_count = int(state["step_count"])

@@ -27,7 +27,7 @@ from lrmcodec.decoders.ids import Architecture
 from lrmcodec.train.export import Arrays, card_architecture
 from lrmcodec.train.grid_export import Probe, grid_tensors
 from lrmcodec.train.grid_modules import Modules
-from lrmcodec.train.optimizer import RowAdam, descend, precision, schedule
+from lrmcodec.train.optimizer import Resumable, RowAdam, descend, precision, schedule
 from lrmcodec.train.pool import Pool
 from lrmcodec.train.recipe import Recipe
 
@@ -35,7 +35,7 @@ SLOW_SHARE = 0.1
 PROBE_CLIPS, PROBE_PIXELS = 96, 1024
 
 
-class GridTrainer:
+class GridTrainer(Resumable[Modules]):
     """Network, basis, encoder, and the latents of a pool of clips; `step` trains them all.
 
     Parameters
@@ -192,18 +192,13 @@ class GridTrainer:
         return (total / len(self.frames)).sqrt()
 
     def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs besides recipe and pool."""
-        return {"modules": self.modules.state_dict(), "latents": self.latents.state(),
-                "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
-                "step_count": self.step_count}
+        """See `Resumable`."""
+        return {**super().state(), "latents": self.latents.state()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from `state` of the same recipe and pool."""
-        self.modules.load_state_dict(state["modules"])
+        """See `Resumable`."""
+        super().load(state)
         self.latents.load(state["latents"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.step_count = int(state["step_count"])
 
 
 def _or_zero(slope: Tensor | None, like: Tensor) -> Tensor:

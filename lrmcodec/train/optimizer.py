@@ -1,14 +1,16 @@
-"""What trainers share: the schedule of rates, a step downhill, precision; and Adam for rows of a table."""
+"""What trainers share: schedule of rates, step downhill, precision, state of a run; and Adam for rows of a table."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+ModulesT = TypeVar("ModulesT", bound=nn.Module)
 
 RAMP_STEPS = 50
 CLIP_GRADIENT = 1.0
@@ -36,6 +38,27 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None
 def precision(device: torch.device, name: str) -> AbstractContextManager[Any]:
     """Where the recipe asks for it: bf16 by autocast; TF32 is set once for the process by `run`."""
     return torch.autocast(device.type, torch.bfloat16) if name == "bf16" else contextlib.nullcontext()
+
+
+class Resumable(Generic[ModulesT]):
+    """State of a trainer of `modules` by one optimizer, with random numbers of its own."""
+
+    modules: ModulesT
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    step_count: int
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs besides recipe and pool."""
+        return {"modules": self.modules.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "generator": self.generator.get_state(), "step_count": self.step_count}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state` of the same recipe and pool."""
+        self.modules.load_state_dict(state["modules"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.step_count = int(state["step_count"])
 
 
 class RowAdam:
