@@ -48,13 +48,18 @@ def _names(text: str) -> tuple[str, ...]:
               help=f"Simulated clips ({SET_COUNT} by default), or at most so many of EchoNet-Dynamic.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first simulated clip.")
 @click.option("--preset", default="echonet_like", show_default=True, help="Kind of simulated clips.")
+@click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only the first N frames of every clip.")
+@click.option("--whole-range", is_flag=True,
+              help="Ratios from 10 to 3000 and no loss at all, without the rank axis, beside AV1 (presets 2 and 5, 10 "
+                   "bits), x265 and what codes without loss.")
 @click.option("--ranks", type=_integers, metavar="R,R,...", help="Ranks of the rank axis; default 1,2,4,8,16,32,64.")
 @click.option("--ratios", type=_numbers, metavar="X,X,...",
               help="Ratios asked of our codec at its best rank; default 30,60,100,180,300,600,1000,2000,3000.")
 @click.option("--packs", type=_names, metavar="P,P,...",
               help="Decoder packs, by name or folder; default spatial. Networks take long on a CPU.")
 @click.option("--peers", type=_names, metavar="C,C,...",
-              help="Of av1, x265, x264, vp9, jpeg2000, jpeg, ffv1, x265-lossless, lowrank-av1; default all, '' none.")
+              help="Of av1, x265, x264, vp9, jpeg2000, jpeg, ffv1, x265-lossless, lowrank-av1, by default; av1-10bit, "
+                   "av1-preset5, av1-lossless, jpeg-ls; '' none.")
 @click.option("--labels", type=click.Path(path_type=Path), metavar="LABELS",
               help="End-diastolic and end-systolic frames: JSON, CSV, or a folder of JSON files named as the clips.")
 @click.option("-o", "--output", metavar="DIR", default="bench", show_default=True, help="Folder for rows and report.")
@@ -114,7 +119,7 @@ def _sources(clips: tuple[str, ...], chosen_set: str | None, given: dict[str, An
             sources = sets.simulated(given["count"] or SET_COUNT, given["seed"], given["preset"])
         sources += sets.files(clips)
     labels = read_labels(given["labels"]) if given["labels"] is not None else {}
-    return [replace(source, size=given["size"] or source.size, gray=given["gray"],
+    return [replace(source, size=given["size"] or source.size, gray=given["gray"], frame_limit=given["first"],
                     labels=labels.get(source.name, source.labels)) for source in sources]
 
 
@@ -122,7 +127,8 @@ def _plan(given: dict[str, Any]) -> Plan:
     from lrmcodec.benchmarks.measure.asks import Plan
 
     chosen = {name: given[name] for name in ("ranks", "ratios", "packs", "peers") if given[name] is not None}
-    return Plan(**chosen, device=given["device"], jobs=given["jobs"])
+    make = Plan.whole_range if given["whole_range"] else Plan
+    return make(**chosen, device=given["device"], jobs=given["jobs"])
 
 
 def _failed(console: Console, failures: list[tuple[str, str]], clip: str, why: str) -> None:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lrmcodec.benchmarks.peers import KNOWN, PEERS
-from lrmcodec.benchmarks.setting import Setting
+from lrmcodec.benchmarks.peers import KNOWN, PEERS, WHOLE_RANGE_PEERS
+from lrmcodec.benchmarks.setting import LOSSLESS, Setting
 from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack
 from lrmcodec.formats.errors import TargetError
 
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 RATIOS = (30.0, 60.0, 100.0, 180.0, 300.0, 600.0, 1000.0, 2000.0, 3000.0)
+WHOLE_RANGE = (10.0, 20.0, 40.0, 70.0, 100.0, 150.0, 300.0, 600.0, 1000.0, 2000.0, 3000.0)
+"""Ratios from what readers accept to what a search through an archive needs."""
+
 QUALITIES = (95.0, 80.0, 55.0, 30.0)
 """Quantizer indices 13, 51, 115 and 178: about crf 3, 13, 29 and 45 of the AV1 stills of the spatial decoder."""
 
@@ -59,6 +63,16 @@ class Plan:
     def asked(self) -> list[Setting]:
         """What is asked of every pack."""
         return asks(self.ranks, self.ratios) if self.settings is None else list(self.settings)
+
+    @staticmethod
+    def whole_range(**chosen: Any) -> Plan:
+        """From no loss to 3000:1, without the rank axis, beside AV1 in all its settings and what codes without loss.
+
+        `chosen` replaces fields of the plan; ratios too.
+        """
+        ratios = chosen.pop("ratios", WHOLE_RANGE)
+        asked = (LOSSLESS, *(Setting("ratio", ratio) for ratio in ratios))
+        return Plan(**{"peers": WHOLE_RANGE_PEERS, "settings": asked, **chosen})
 
     def check(self) -> None:
         """Refuse what cannot be measured before anything is.

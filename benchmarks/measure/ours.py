@@ -16,7 +16,7 @@ from lrmcodec.benchmarks.measure.memory import peak_mib, reset_peak
 from lrmcodec.benchmarks.measure.one_fit import OneFit
 from lrmcodec.benchmarks.measure.path_shape import path_shape
 from lrmcodec.benchmarks.measure.readout_error import readout_cells
-from lrmcodec.benchmarks.setting import Setting
+from lrmcodec.benchmarks.setting import LOSSLESS, Setting
 from lrmcodec.cardiac.readout import read_phase
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError
@@ -79,13 +79,19 @@ def encoder(clip: Clip, pack: str, device: str, settings: Sequence[Setting], one
         return OneFit(clip, pack, device, settings).encode
 
     def encode(setting: Setting, path: Path) -> tuple[float, float]:
-        target = {} if not setting.target else {setting.target: setting.target_value}
         encoded = codec.encode(clip, rank=setting.asked_rank, pack=pack, device=device,
-                               phase=setting.without != "phase", **target)  # type: ignore[arg-type]
+                               phase=setting.without != "phase", **_target(setting))
         encoded.save(path, force=True)
         return encoded.report.fit_seconds, encoded.report.encode_seconds
 
     return encode
+
+
+def _target(setting: Setting) -> dict[str, Any]:
+    """What a setting asks of `encode`."""
+    if setting == LOSSLESS:
+        return {"max_error": 0}
+    return {setting.target: setting.target_value} if setting.target else {}
 
 
 def measure_file(encode: Encode, setting: Setting, path: Path, decoder: Probe, labels: Labels | None, pack: str,

@@ -25,8 +25,16 @@ PEERS: dict[str, Callable[[Clip], list[Job]]] = {
 }
 """Peers by the name that rows carry, those of a usual run."""
 
+AV1_ENVELOPE = {"av1": envelope.av1, "av1-10bit": envelope.av1_10bit, "av1-preset5": envelope.av1_preset5}
+"""Settings of AV1 whose best is what our files must not lie below."""
+
+LOSSLESS_PEERS = {"av1-lossless": lossless.av1, "x265-lossless": lossless.x265, "ffv1": lossless.ffv1,
+                  "jpeg2000": jpeg.jpeg2000, "jpeg-ls": lossless.jpeg_ls}
+WHOLE_RANGE_PEERS = (*AV1_ENVELOPE, *LOSSLESS_PEERS, "x265")
+"""Names of the peers of a run over the whole range of ratios."""
+
 MEAN_PICTURE = "mean picture"
-KNOWN = {**PEERS, MEAN_PICTURE: mean_picture}
+KNOWN = {**PEERS, **AV1_ENVELOPE, **LOSSLESS_PEERS, MEAN_PICTURE: mean_picture}
 """All that can be asked for by name."""
 
-__all__ = ["KNOWN", "MEAN_PICTURE", "PEERS", "Job"]
+__all__ = ["AV1_ENVELOPE", "KNOWN", "LOSSLESS_PEERS", "MEAN_PICTURE", "PEERS", "WHOLE_RANGE_PEERS", "Job"]

@@ -22,6 +22,8 @@ from lrmcodec.formats.clip import Clip
 # One key frame a clip, the slowest presets that finish in seconds. Gray frames go through FFmpeg's usual conversion to
 # 4:2:0 of limited range, as a user's would.
 AV1 = VideoCoder("libsvtav1", "libdav1d", "yuv420p", {"preset": "2", "svtav1-params": "keyint=-1:tune=1:lp=1"})
+AV1_10BIT = replace(AV1, pixel_format="yuv420p10le")
+AV1_PRESET5 = replace(AV1, options={**AV1.options, "preset": "5"})
 X265 = VideoCoder("libx265", "hevc", "yuv420p",
                   {"preset": "veryslow", "g": "9999", "x265-params": "log-level=none:info=0:keyint=-1"})
 X264 = VideoCoder("libx264", "h264", "yuv420p", {"preset": "veryslow", "g": "9999"}, without_sei)
@@ -40,8 +42,10 @@ def _points(by_step: dict[int, Sequence[int]], small: dict[int, Sequence[int]],
             for scale, grid in grids for step, crfs in grid.items() for crf in crfs]
 
 
-AV1_POINTS = _points({1: (20, 26, 32, 40, 50, 58, 63), 2: (40, 50, 58), 4: (50, 58, 63), 8: (58, 63), 16: (58, 63)},
+AV1_POINTS = _points({1: (4, 8, 14, 20, 26, 32, 36, 40, 45, 50, 54, 58, 63), 2: (32, 40, 50, 58), 4: (50, 58, 63),
+                      8: (58, 63), 16: (58, 63)},
                      {4: (58,), 8: (50, 58), 16: (50, 58, 63)}, {4: (58,), 8: (58,)})
+AV1_FEW_POINTS = _points({1: (2, 4, 8, 14, 20, 26, 32, 40, 50, 58), 2: (40, 50, 58), 4: (58,)}, {})
 X26X_POINTS = _points({1: (18, 24, 30, 38, 45, 51), 2: (30, 38, 45), 4: (38, 45), 8: (38, 45)},
                       {4: (38,), 8: (38, 45), 16: (38, 45)})
 VP9_POINTS = _points({1: (24, 36, 50, 58, 63), 2: (50, 58, 63), 4: (50, 58, 63), 8: (58, 63)},
@@ -57,6 +61,16 @@ def _jobs(coder: VideoCoder, points: Sequence[Setting], clip: Clip) -> list[Job]
 def av1(clip: Clip) -> list[Job]:
     """SVT-AV1, preset 2."""
     return _jobs(AV1, AV1_POINTS, clip)
+
+
+def av1_10bit(clip: Clip) -> list[Job]:
+    """SVT-AV1, preset 2, with 10 bits a sample."""
+    return _jobs(AV1_10BIT, AV1_FEW_POINTS, clip)
+
+
+def av1_preset5(clip: Clip) -> list[Job]:
+    """SVT-AV1, preset 5."""
+    return _jobs(AV1_PRESET5, AV1_FEW_POINTS, clip)
 
 
 def x265(clip: Clip) -> list[Job]:

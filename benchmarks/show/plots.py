@@ -13,14 +13,8 @@ from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show.curves import Metric, codecs, mean_curve
 from lrmcodec.benchmarks.show.exhibits import Exhibit
-from lrmcodec.benchmarks.show.summary import (
-    STILLS,
-    best_rank_settings,
-    event_share,
-    matched_error,
-    name_of,
-    rank_groups,
-)
+from lrmcodec.benchmarks.show.names import name_of
+from lrmcodec.benchmarks.show.summary import STILLS, best_rank_settings, event_share, matched_error, rank_groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

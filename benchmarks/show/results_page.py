@@ -18,13 +18,13 @@ from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.show import plots
 from lrmcodec.benchmarks.show.exhibits import SHOWN_RATIO, Exhibit, exhibits
+from lrmcodec.benchmarks.show.names import name_of
 from lrmcodec.benchmarks.show.summary import (
     anchor_of,
     at_equal_bytes,
     bd_table,
     facts,
     lossless_table,
-    name_of,
     ours_of,
     peers_of,
     phase_table,

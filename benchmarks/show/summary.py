@@ -7,24 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lrmcodec.benchmarks.measure.rows import OURS, Row
+from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.setting import LOSSLESS, Setting
 from lrmcodec.benchmarks.show.curves import Metric, at_bytes, bd_rates, by_clip, codecs, front
+from lrmcodec.benchmarks.show.names import name_of
+from lrmcodec.benchmarks.show.worst import lossless_margins, margin_table, worst_table
 from lrmcodec.benchmarks.table import MISSING, Table
 from lrmcodec.formats.atomic import write_atomic
-
-NAMES = {"av1": "AV1", "x265": "x265", "x264": "x264", "vp9": "VP9", "jpeg2000": "JPEG 2000", "jpeg": "JPEG",
-         "ffv1": "FFV1", "x265-lossless": "x265 lossless", "lowrank-av1": "low rank + AV1 still"}
-"""Peers as people call them."""
 
 SUMMARY = "summary.md"
 ANCHOR = "av1"
 STILLS = ("jpeg", "jpeg2000")
-
-
-def name_of(codec: str) -> str:
-    """A codec as people call it."""
-    return NAMES.get(codec, codec.removeprefix(OURS) if codec != f"{OURS}spatial" else "lrmcodec")
 
 
 def best_rank_settings(rows: Sequence[Row], codec: str) -> list[Setting]:
@@ -228,9 +221,11 @@ def write_summary(folder: Path, rows: Sequence[Row]) -> None:
 def tables(rows: Sequence[Row]) -> Iterator[Table]:
     """All tables that have something to say."""
     ours = ours_of(rows)
-    found = [*(at_equal_bytes(rows, name, peers_of(rows)) for name in ours), bd_table(rows, anchor_of(rows)),
+    found = [*(at_equal_bytes(rows, name, peers_of(rows)) for name in ours),
+             *(make(rows, name) for name in ours for make in (worst_table, margin_table)),
+             bd_table(rows, anchor_of(rows)),
              *(make(rows, name) for name in ours for make in (rank_table, phase_table)),
-             lossless_table(rows), speed_table(rows)]
+             lossless_table(rows), *(lossless_margins(rows, name) for name in ours), speed_table(rows)]
     yield from (table for table in found if table.rows)
 
 

@@ -95,6 +95,13 @@ def test_settings_are_all_different(clip: Clip) -> None:
         assert len(set(settings)) == len(settings) > 0, name
 
 
+def test_the_other_settings_of_av1_are_other_settings(clip: Clip) -> None:
+    sizes = {name: code_video(clip.frames[:6], coder, 50, crf="40").size_bytes
+             for name, coder in (("8", AV1), ("10", envelope.AV1_10BIT), ("5", envelope.AV1_PRESET5))}
+    assert len(set(sizes.values())) == 3
+    assert max(sizes.values()) < 1.5 * min(sizes.values())
+
+
 def test_a_missing_encoder_says_so(clip: Clip) -> None:
     with pytest.raises(EncoderMissingError, match="no libnothing"):
         code_video(clip.frames, replace(AV1, encoder="libnothing"), 50)
@@ -106,7 +113,7 @@ def test_missing_jpeg_2000_says_so(clip: Clip, monkeypatch: pytest.MonkeyPatch) 
         jpeg.jpeg2000(clip)[0].run()
 
 
-@pytest.mark.parametrize("peer", [lossless.ffv1, lossless.x265])
+@pytest.mark.parametrize("peer", [lossless.ffv1, lossless.x265, lossless.av1, lossless.jpeg_ls])
 def test_lossless_is_lossless(clip: Clip, peer: object) -> None:
     (job,) = peer(clip)  # type: ignore[operator]
     coded = job.run()

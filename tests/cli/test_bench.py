@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lrmcodec.benchmarks.measure import campaign
+from lrmcodec.benchmarks.measure.asks import Plan
 from lrmcodec.benchmarks.measure.rows import read_rows
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.show import readme
@@ -110,6 +111,30 @@ def test_simulated_sets_are_counted_from_the_seed(run: Run, tmp_path: Path, monk
     assert run("bench", "--set", "simulated", "--count", "2", "--seed", "5", "-o", tmp_path, "--size", "32x32")[0] == 1
     assert [(source.name, source.preset, source.seed, source.size) for source in asked] == [
         ("echonet_like_5", "echonet_like", 5, (32, 32)), ("echonet_like_6", "echonet_like", 6, (32, 32))]
+
+
+def test_the_whole_range_has_its_own_plan(run: Run, clips: Path, tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+    monkeypatch.setattr(campaign, "bench", lambda sources, *, plan, **options: plans.append(plan) or [])
+    command = ("bench", clips / "heart.npz", "-o", tmp_path, "--whole-range")
+    assert run(*command)[0] == run(*command, "--ratios", "20", "--peers", "av1")[0] == 1
+    assert [setting.words for setting in plans[0].asked[:3]] == ["lossless", "ratio 10", "ratio 20"]
+    assert plans[0].asked[-1].target_value == 3000
+    assert set(plans[0].peers) >= {"av1", "av1-10bit", "av1-preset5", "av1-lossless", "jpeg-ls"}
+    assert [setting.words for setting in plans[1].asked] == ["lossless", "ratio 20"]
+    assert plans[1].peers == ("av1",)
+
+
+def test_a_run_without_loss_and_of_the_first_frames(run: Run, clips: Path, tmp_path: Path) -> None:
+    code, _, err = run("bench", clips / "heart.npz", "-o", tmp_path, "--whole-range", "--ratios", "30", "--first", "20",
+                       "--peers", "ffv1", "--no-report")
+    assert code == 0, err
+    rows = {(row.codec, row.setting.words): row for row in read_rows(tmp_path / "rows.tsv")}
+    assert all(row.frames == 20 for row in rows.values())
+    ours = next(row for (codec, words), row in rows.items() if codec != "ffv1" and words == "lossless")
+    assert (ours.psnr_db, ours.ssim3d) == (120, pytest.approx(1))
+    assert "## Without loss, bytes of" in (tmp_path / "summary.md").read_text()
 
 
 def test_speed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

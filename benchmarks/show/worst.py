@@ -1,0 +1,112 @@
+"""Our files beside AV1 at equal bytes, clip by clip, and the worst clip at every ratio; without loss, beside all peers.
+
+A codec that archives rely on must not be worse than what they have on any clip, so that means are not enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lrmcodec.benchmarks.measure.rows import Row
+from lrmcodec.benchmarks.peers import AV1_ENVELOPE, LOSSLESS_PEERS
+from lrmcodec.benchmarks.setting import LOSSLESS
+from lrmcodec.benchmarks.show.curves import Metric, at_bytes, front
+from lrmcodec.benchmarks.show.names import name_of
+from lrmcodec.benchmarks.table import MISSING, Table
+
+WITHIN_DB, WITHIN_SSIM = 0.05, 0.002
+"""By how much our files may be worse on any clip at equal bytes."""
+
+EXACT = "av1-lossless"
+
+
+@dataclass(frozen=True)
+class Margin:
+    """One of our files against the best of AV1 at equal bytes: ours minus its; None where it has no file so small."""
+
+    clip: str
+    asked_ratio: float
+    psnr_db: float | None
+    ssim3d: float | None
+
+    @property
+    def is_within(self) -> bool:
+        """Whether it is no worse than the goal allows; a file that AV1 cannot be made as small as is."""
+        return (self.psnr_db or 0.0) >= -WITHIN_DB and (self.ssim3d or 0.0) >= -WITHIN_SSIM
+
+
+def margins(rows: Sequence[Row], codec: str) -> list[Margin]:
+    """Margins of all files of a codec at ratios asked for, from low to high.
+
+    Files larger than any of AV1 of the same clip are left out: what it would give there was not measured.
+    """
+    found = []
+    for row in rows:
+        if row.codec == codec and row.setting.is_ratio_at_best_rank and row.size_bytes is not None:
+            beside = [other for other in rows if (other.clip, other.clip_id) == (row.clip, row.clip_id)]
+            exact = [other for other in beside if other.codec == EXACT and (other.size_bytes or 0) <= row.size_bytes]
+            lossy = [other for other in beside if other.codec in AV1_ENVELOPE and other.size_bytes is not None]
+            if exact or row.size_bytes <= max((other.size_bytes or 0 for other in lossy), default=0):
+                found.append(Margin(row.clip, row.setting.target_value or 0, _margin(row, exact, lossy, "psnr_db"),
+                                    _margin(row, exact, lossy, "ssim3d")))
+    return sorted(found, key=lambda margin: margin.asked_ratio)
+
+
+def _margin(row: Row, exact: Sequence[Row], lossy: Sequence[Row], metric: Metric) -> float | None:
+    """Ours minus the best that AV1 gives in as many bytes; the largest of the lossy ones where those fall off."""
+    assert row.size_bytes is not None
+    curve = front(lossy, metric)
+    best = getattr(exact[0], metric) if exact else at_bytes(curve, row.size_bytes)
+    if best is None and curve and row.size_bytes > curve[-1][0]:
+        best = curve[-1][1]
+    return None if best is None else getattr(row, metric) - best
+
+
+def margin_table(rows: Sequence[Row], codec: str) -> Table:
+    """Margins of every clip at every ratio."""
+    found = {(margin.clip, margin.asked_ratio): margin for margin in margins(rows, codec)}
+    ratios = sorted({ratio for _, ratio in found})
+    lines = [(clip, *(_cell(found.get((clip, ratio))) for ratio in ratios))
+             for clip in dict.fromkeys(row.clip for row in rows) if any((clip, ratio) in found for ratio in ratios)]
+    return Table(f"{name_of(codec)} minus the best AV1 at equal bytes, dB / SSIM3D",
+                 ("clip", *(f"{ratio:g}" for ratio in ratios)), lines)
+
+
+def worst_table(rows: Sequence[Row], codec: str) -> Table:
+    """The clip that does worst at every ratio, by PSNR and by SSIM3D, and how many clips are within the goal."""
+    found = margins(rows, codec)
+    lines = []
+    for ratio in dict.fromkeys(margin.asked_ratio for margin in found):
+        group = [margin for margin in found if margin.asked_ratio == ratio]
+        lines.append((f"{ratio:g}", _worst(group, lambda margin: margin.psnr_db, "{:+.2f} dB"),
+                      _worst(group, lambda margin: margin.ssim3d, "{:+.4f}"),
+                      f"{sum(margin.is_within for margin in group)} of {len(group)}"))
+    head = ("ratio", "worst PSNR", "worst SSIM3D", f"within {WITHIN_DB:g} dB and {WITHIN_SSIM:g}")
+    return Table(f"Worst clip of {name_of(codec)} against the best AV1 at equal bytes", head, lines)
+
+
+def lossless_margins(rows: Sequence[Row], codec: str) -> Table:
+    """Bytes without loss clip by clip, and how much larger ours are than the smallest peer's."""
+    exact = {(row.clip, row.codec): row.size_bytes for row in rows if row.setting == LOSSLESS and row.size_bytes}
+    names = [peer for peer in LOSSLESS_PEERS if any(there == peer for _, there in exact)]
+    lines = []
+    for clip in dict.fromkeys(clip for clip, there in exact if there == codec):
+        peers = [exact.get((clip, peer)) for peer in names]
+        known = [size for size in peers if size is not None]
+        ours = exact[clip, codec]
+        more = f"{100 * (ours / min(known) - 1):+.1f} %" if known else MISSING
+        lines.append((clip, *(MISSING if size is None else f"{size:,.0f}" for size in (ours, *peers)), more))
+    return Table(f"Without loss, bytes of {name_of(codec)} and of its peers",
+                 ("clip", name_of(codec), *map(name_of, names), "against the smallest"), lines)
+
+
+def _cell(margin: Margin | None) -> str:
+    if margin is None or margin.psnr_db is None or margin.ssim3d is None:
+        return MISSING
+    return f"{margin.psnr_db:+.2f} / {margin.ssim3d:+.4f}"
+
+
+def _worst(group: Sequence[Margin], read: Callable[[Margin], float | None], form: str) -> str:
+    known = [(value, margin.clip) for margin in group if (value := read(margin)) is not None]
+    return f"{form.format(min(known)[0])} ({min(known)[1]})" if known else MISSING
