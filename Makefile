@@ -32,10 +32,11 @@ test: install
 	@$(MAKE) --no-print-directory check
 
 # The installed package is checked: from a folder, or with a path, where the checkout's own folders do not hide it.
+# One thread a process: with a test process on every core, more of them only wait for each other, busily.
 check:
 	$(BIN)/ruff check .
 	cd $(VENV) && bin/mypy --config-file ../setup.cfg --package lrmcodec
-	PYTHONSAFEPATH=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	PYTHONSAFEPATH=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 venv: $(VENV)/.ready
 

@@ -10,6 +10,7 @@ signs plain. Normative text: SPEC.md, section Integers.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import constriction
@@ -50,15 +51,14 @@ def encode_ints(values: NDArray[np.integer], *, thorough: bool = True) -> bytes:
     if int(np.abs(values.astype(np.int64)).max()) >= MAX_MAGNITUDE:
         raise ValueError("magnitudes must stay below 2**30")
     rows = values.tolist()
+    levels = _levels(values)
     if not thorough:
-        level = _levels(values)[-1]
-        return bytes((MODE_ADAPTIVE << 4 | level,)) + _encode_adaptive(rows, level)
-    adaptive = min((bytes((MODE_ADAPTIVE << 4 | level,)) + _encode_adaptive(rows, level)
-                    for level in _levels(values)), key=len)
-    tries = [_shorten(adaptive, values)]
+        return bytes((MODE_ADAPTIVE << 4 | levels[-1],)) + _encode_adaptive(rows, levels[-1]).data
+    coded, level = min(((_encode_adaptive(rows, level), level) for level in levels), key=lambda one: len(one[0].data))
     packed = values.astype("<i4").T.tobytes()
-    tries.append(bytes((MODE_ZSTD << 4,)) + zstandard.ZstdCompressor(level=19, write_checksum=False).compress(
-        _shuffle(packed)))
+    tries = [bytes((MODE_ADAPTIVE << 4 | level,)) + _shorten(coded),
+             bytes((MODE_ZSTD << 4,)) + zstandard.ZstdCompressor(level=19, write_checksum=False).compress(
+                 _shuffle(packed))]
     return min(tries, key=len)
 
 
@@ -90,25 +90,18 @@ def _levels(values: NDArray[np.integer]) -> list[int]:
     return sorted({min(guess + step, START_LEVELS - 1) for step in (0, 1, 2)})
 
 
-def _shorten(data: bytes, values: NDArray[np.integer]) -> bytes:
+def _shorten(coded: _Coded) -> bytes:
     """Drop bytes from the end of an adaptive payload while it decodes alike, rounding the last one up or not.
 
     The range coder ends on a 32-bit word; usually one to three bytes fewer name a number in its final interval.
     """
-    shortest = data
-    for length in range(len(data) - 1, max(len(data) - 5, 1), -1):
+    data = shortest = coded.data
+    for length in range(len(data) - 1, max(len(data) - 5, 0), -1):
         for last in {data[length - 1], min(data[length - 1] + 1, 255)}:
             candidate = data[:length - 1] + bytes((last,))
-            if _decodes_to(candidate, values):
+            if coded.is_named_by(candidate):
                 shortest = candidate
     return shortest
-
-
-def _decodes_to(data: bytes, values: NDArray[np.integer]) -> bool:
-    try:
-        return bool((decode_ints(data, (values.shape[0], values.shape[1])) == values).all())
-    except FormatError:
-        return False
 
 
 def _shuffle(packed: bytes) -> bytes:
@@ -131,6 +124,23 @@ def _decode_zstd(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
     return values
 
 
+@dataclass(frozen=True)
+class _Coded:
+    """Range-coded bytes, and the interval of numbers of `size` bytes that all decode to the same bits.
+
+    The intervals of a range coder are nested, so that a number decodes alike exactly if it lies in the last one.
+    """
+
+    data: bytes
+    size: int
+    lower: int
+    width: int
+
+    def is_named_by(self, data: bytes) -> bool:
+        """Whether other bytes, to which the reader supplies zeros, decode alike."""
+        return 0 <= int.from_bytes(data.ljust(self.size, b"\0")) - self.lower < self.width
+
+
 class _Encoder:
     def __init__(self) -> None:
         self._range = constriction.stream.queue.RangeEncoder()
@@ -139,10 +149,16 @@ class _Encoder:
         self._range.encode(bit, _model(probability))
         return bit
 
-    def finish(self) -> bytes:
-        """Big-endian words; zero bytes at the end are dropped, the reader supplies zeros."""
+    def finish(self) -> _Coded:
+        """Big-endian words; zero bytes at the end are dropped, the reader supplies zeros.
+
+        The coder's state is the interval in the two words that follow those written, without what was carried.
+        """
         words: bytes = self._range.get_compressed().astype(">u4").tobytes()
-        return words.rstrip(b"\0")
+        written, (lower, width) = self._range.pos()
+        size = 4 * (written + 2)
+        inside = int.from_bytes(words.ljust(size, b"\0"))
+        return _Coded(words.rstrip(b"\0"), size, inside - (inside - lower) % (1 << 64), width)
 
 
 class _Decoder:
@@ -163,14 +179,15 @@ _MODELS: dict[int, object] = {}
 
 def _model(probability: int) -> object:
     """Bernoulli model whose chance of a one is probability / 2**16, exactly representable."""
-    model = _MODELS.get(probability)
-    if model is None:
-        model = constriction.stream.model.Bernoulli(probability / (1 << PROB_BITS), perfect=False)
-        _MODELS[probability] = model
-    return model
+    if probability not in _MODELS:
+        _MODELS[probability] = constriction.stream.model.Bernoulli(probability / (1 << PROB_BITS), perfect=False)
+    return _MODELS[probability]
 
 
 HALF = 1 << PROB_BITS - 1
+LEAST, MOST = 32, (1 << PROB_BITS) - 32
+SHIFTS = tuple((min(2 + (seen >> 1), FAST_SHIFT), min(2 + (seen >> 1), SLOW_SHIFT)) for seen in range(2 * SLOW_SHIFT))
+"""Of the fast and the slow estimate, by the bits seen before; the last ones stay."""
 
 
 class _AdaptiveBit:
@@ -184,13 +201,14 @@ class _AdaptiveBit:
 
     def code(self, coder: _Coder, bit: int) -> int:
         # multiples of 32 keep the table of models small; never 0 or 1
-        probability = min(max((self.fast + self.slow) >> 6 << 5, 32), (1 << PROB_BITS) - 32)
-        bit = coder.bit(bit, probability)
+        probability = (self.fast + self.slow) >> 6 << 5
+        bit = coder.bit(bit, LEAST if probability < LEAST else MOST if probability > MOST else probability)
         target = bit << PROB_BITS
-        rate = 2 + (self.seen >> 1)
-        self.seen += 1
-        self.fast += (target - self.fast) >> min(rate, FAST_SHIFT)
-        self.slow += (target - self.slow) >> min(rate, SLOW_SHIFT)
+        fast_shift, slow_shift = SHIFTS[self.seen]
+        if self.seen < len(SHIFTS) - 1:
+            self.seen += 1
+        self.fast += (target - self.fast) >> fast_shift
+        self.slow += (target - self.slow) >> slow_shift
         return bit
 
 
@@ -198,14 +216,14 @@ class _Contexts:
     """Adaptive bits of every context class, started from a geometric law of the class's mean magnitude."""
 
     def __init__(self) -> None:
-        self._bits: dict[tuple[int, int], _AdaptiveBit] = {}
+        self._bits: list[list[_AdaptiveBit]] = [[] for _ in range(CLASSES + 1)]
 
     def unary(self, group: int, index: int) -> _AdaptiveBit:
-        """Bit that says 'larger than index' in context class `group`."""
-        key = (group, index)
-        if key not in self._bits:
-            self._bits[key] = _AdaptiveBit(_start_probability(group, index))
-        return self._bits[key]
+        """Bit that says 'larger than index' in context class `group`; indices come without gaps."""
+        bits = self._bits[group]
+        if index == len(bits):
+            bits.append(_AdaptiveBit(_start_probability(group, index)))
+        return bits[index]
 
 
 def _start_probability(group: int, index: int) -> int:
@@ -285,7 +303,7 @@ def _code_plain(coder: _Coder, value: int, count: int) -> int:
     return out
 
 
-def _encode_adaptive(rows: list[list[int]], level: int) -> bytes:
+def _encode_adaptive(rows: list[list[int]], level: int) -> _Coded:
     coder = _Encoder()
     _code_rows(coder, [list(row) for row in rows], level)
     return coder.finish()
