@@ -1,5 +1,7 @@
 """Search of a video segment's settings for a target: the finest that fits a size, the coarsest that is good enough.
 
+Where the finest lossy video leaves much of a size, the exact one may fit.
+
 Bytes fall with the encoder's index (crf) along a nearly straight line of logarithms, so that a secant from one trial
 lands close; a quick preset goes first and shows the slope. Where the index grows coarse, every second, fourth ... frame
 with blending between may serve better.
@@ -16,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.formats.av1_video import CRF_STEP, MAX_CRF, Quality
+from lrmcodec.metrics import MAX_PSNR_DB
 from lrmcodec.rate import Likeness, Target, likeness
-from lrmcodec.video.payload import code_lossy, group_of, open_segment
+from lrmcodec.video.payload import code_bounded, code_lossy, group_of, open_segment
 
 FIRST_CRF = 40.0
-LEAST_CRF = 4.0
+LEAST_CRF = 1.0
 LOG_BYTES_PER_CRF = 0.085
 """Usual slope: 0.076 on a lung clip and 0.101 on a heart between 30 and 45."""
 
@@ -91,12 +94,26 @@ class VideoSearch:
         return best
 
     def finish(self) -> VideoTrial | None:
-        """Best trial of the slow preset that meets the target; None where there is none."""
+        """Best trial of the slow preset that meets the target, or no loss where it fits; None where nothing does."""
         quick = self.quick
         if quick is None:
             return None
-        preset = preset_for(self._frames.size)
-        return self._solve(preset, quick.every, quick.crf, self._slope(quick)) if preset < QUICK_PRESET else quick
+        found = self._solve(preset_for(self._frames.size), quick.every, quick.crf, self._slope(quick))
+        return self._exact() or found if found is not None and self._leaves_much(found) else found
+
+    def _leaves_much(self, trial: VideoTrial) -> bool:
+        """Whether a trial is the finest there is, and much smaller than it may be."""
+        size = self._target.size_bytes
+        return size is not None and trial.crf == LEAST_CRF and len(trial.payload) < CLOSE * size
+
+    def _exact(self) -> VideoTrial | None:
+        """The segment without loss; None where that is too large."""
+        self._tried()
+        count, size = len(self._frames), (self._frames.shape[1], self._frames.shape[2])
+        payload = code_bounded(self._frames, 0, preset=preset_for(self._frames.size), group=group_of(size, count, 1))
+        if len(payload) > (self._target.size_bytes or 0):
+            return None
+        return VideoTrial(payload, 1, 0.0, Likeness(MAX_PSNR_DB, 1.0))
 
     def _score(self, trial: VideoTrial) -> float:
         return -len(trial.payload) if self._target.has_floors else trial.psnr_db

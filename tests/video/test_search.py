@@ -1,0 +1,29 @@
+"""Search of video settings: sizes are met from below, and a size with room for it holds the exact frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lrmcodec.rate import Target
+from lrmcodec.simulate.heart.phantom import beating_heart
+from lrmcodec.video.payload import open_segment
+from lrmcodec.video.search import CLOSE, VideoSearch
+
+FRAMES = beating_heart(12, (48, 64), seed=3).frames
+
+
+@pytest.mark.parametrize("ratio", [8, 40])
+def test_a_size_is_met_from_below(ratio: int) -> None:
+    size = FRAMES.size // ratio
+    found = VideoSearch(FRAMES, Target(size_bytes=size)).finish()
+    assert found is not None
+    assert CLOSE * size <= len(found.payload) <= size
+
+
+def test_where_the_exact_frames_fit_nothing_is_lost() -> None:
+    found = VideoSearch(FRAMES, Target(size_bytes=FRAMES.size)).finish()
+    assert found is not None
+    assert np.array_equal(open_segment(found.payload, len(FRAMES), (48, 64)).frames(0, len(FRAMES)), FRAMES)
+    assert found.psnr_db == 120
+    assert len(found.payload) < 0.9 * FRAMES.size
