@@ -104,7 +104,9 @@ class _LowRank:
     def __init__(self, decoder: Decoder, fitted: FittedSegment, room: PhaseBytes, target: Target, rank: int | None,
                  progress: Progress) -> None:
         self._target, self._rank = target, rank
-        other, share = decoder.alternative, ALTERNATIVE_FROM if decoder.alternative is not None else 1.0
+        self._decoder, self._pixels = decoder, fitted.latent.size
+        other = decoder.alternative(0)
+        share = ALTERNATIVE_FROM if other is not None else 1.0
         part = sampled(fitted) if rank is None else None
 
         def search(coder: Decoder, told: Progress) -> Search:
@@ -129,17 +131,22 @@ class _LowRank:
             When neither meets it.
         """
         rank, keep = self.sketch.setting.rank, self._rank is not None
-        if self._other is None:
+        other = self._alternative(rank)
+        if other is None:
             return self._search.finish(self._target, rank, keep_rank=keep)
         try:
             found = self._search.finish(self._target, rank, keep_rank=keep)
         except TargetError:
-            return self._other.best(self._target, self._rank)
+            return other.best(self._target, self._rank)
         try:
-            return max(found, self._other.best(self._target, found.setting.rank),
-                       key=lambda trial: trial.worth(self._target))
+            return max(found, other.best(self._target, found.setting.rank), key=lambda trial: trial.worth(self._target))
         except TargetError:
             return found
+
+    def _alternative(self, rank: int) -> Search | None:
+        """The search by the decoder's alternative; None where it has none for the pictures of a rank."""
+        values = (rank + 1) * self._pixels
+        return None if self._decoder.alternative(values) is None else self._other
 
 
 class _Trials:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lrmcodec.benchmarks.measure.rows import OURS
+from lrmcodec.decoders.registry import DEFAULT_PACK
 
 NAMES = {"av1": "AV1", "x265": "x265", "x264": "x264", "vp9": "VP9", "jpeg2000": "JPEG 2000", "jpeg": "JPEG",
          "ffv1": "FFV1", "x265-lossless": "x265 lossless", "lowrank-av1": "low rank + AV1 still",
@@ -12,4 +13,4 @@ NAMES = {"av1": "AV1", "x265": "x265", "x264": "x264", "vp9": "VP9", "jpeg2000":
 
 def name_of(codec: str) -> str:
     """A codec as people call it."""
-    return NAMES.get(codec, codec.removeprefix(OURS) if codec != f"{OURS}spatial" else "lrmcodec")
+    return NAMES.get(codec, codec.removeprefix(OURS) if codec != OURS + DEFAULT_PACK else "lrmcodec")

@@ -40,7 +40,7 @@ PAGE, PLOTS, TEMPLATE = "report.html", "plots", "results_page.html"
 
 DEFINITIONS = (
     ("Ratio", "one byte for every pixel of the gray frames over all bytes: for lrmcodec the file on disk, for the "
-              "others all packets and headers. Weights that all files share are not counted; 'spatial' has none."),
+              "others all packets and headers. Weights that all files share are not counted."),
     ("PSNR", "mean over frames of the frame's PSNR, peak 255. SSIM3D: mean of the three-dimensional SSIM map, Gaussian "
              "window of 11 x 11 x 11, sigma 1.5."),
     ("Curves", "upper hull of a codec's points on each clip, interpolated over the logarithm of size, then averaged "

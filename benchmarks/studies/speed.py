@@ -19,7 +19,7 @@ from PIL import Image
 
 from lrmcodec import codec
 from lrmcodec.benchmarks.table import Table
-from lrmcodec.decoders.registry import find_pack
+from lrmcodec.decoders.registry import DEFAULT_PACK, find_pack
 from lrmcodec.formats.atomic import check_writable, write_atomic
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.errors import LrmError, OutputError
@@ -69,7 +69,7 @@ class Task(NamedTuple):
     repeats: int
 
 
-def measure(folder: Path, *, packs: Sequence[str] = ("spatial",), device: str = "auto", repeats: int = 5,
+def measure(folder: Path, *, packs: Sequence[str] = (DEFAULT_PACK,), device: str = "auto", repeats: int = 5,
             force: bool = False, progress: Report | None = None) -> list[Speed]:
     """Measure and write `speed.md` and `speed.tsv` into a folder.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrmcodec.archive.errors import ArchiveError
+from lrmcodec.decoders.registry import DEFAULT_PACK
 from lrmcodec.rate import DEFAULT_QUALITY, LEVELS, floors
 from lrmcodec.rate import Target as FloorTarget
 
@@ -78,7 +79,7 @@ class Policy:
 
     default: Target = field(default_factory=Target)
     rules: tuple[Rule, ...] = ()
-    pack: str = "spatial"
+    pack: str = DEFAULT_PACK
     lossless_originals: bool = False
     keep_study: bool = False
     hash_paths: bool = False
@@ -118,7 +119,7 @@ def policy_from(values: Mapping[str, Any]) -> Policy:
     mask = values.get("mask", "")
     if mask not in ("", "sector"):
         raise ArchiveError(f"a policy's mask is 'sector' or left out, not {mask!r}.", "Correct it.")
-    return Policy(_target(default), tuple(_rule(rule) for rule in rules), str(values.get("pack", "spatial")),
+    return Policy(_target(default), tuple(_rule(rule) for rule in rules), str(values.get("pack", DEFAULT_PACK)),
                   mask=mask, **flags)
 
 

@@ -84,9 +84,11 @@ class Decoder(Protocol):
     min_q: int
     """Finest quantizer index that `code` tells apart from coarser ones."""
 
-    @property
-    def alternative(self) -> Decoder | None:
-        """Another way to code the same fit that this decoder reads as well, for clips that it suits better."""
+    def alternative(self, values: int) -> Decoder | None:
+        """Another way to code the same fit that this decoder reads as well, for clips that it suits better.
+
+        None where there is none for latent and basis of so many `values` together.
+        """
 
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:
         """Largest rank that a segment of `frame_count` frames of (H, W) can use."""

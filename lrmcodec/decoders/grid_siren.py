@@ -79,8 +79,7 @@ class GridSirenDecoder:
         shape = read_shape(pack, GridShape)
         return cls(shape, read_tensors(pack, needed_tensors(shape)), pick_device(device))
 
-    @property
-    def alternative(self) -> None:
+    def alternative(self, values: int) -> None:
         """None."""
 
     def rank_limit(self, frame_count: int, size: tuple[int, int]) -> int:

@@ -1,4 +1,4 @@
-"""The default decoder: latent and basis are pictures of the clip, transmitted with it.
+"""Latent and basis are pictures of the clip, transmitted with it as AV1 stills (decoder architecture 2).
 
     clip --mean, SVD--> v, B, phi --AV1 still--> v', B' --least squares--> phi --DCT, range coder--> bytes
 
@@ -45,8 +45,7 @@ class SpatialDecoder:
     def __init__(self, pack: PackLike) -> None:
         self.pack = pack
 
-    @property
-    def alternative(self) -> SpatialDecoder | None:
+    def alternative(self, values: int) -> SpatialDecoder | None:
         """None."""
         return None
 

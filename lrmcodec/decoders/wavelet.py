@@ -28,11 +28,15 @@ AGAIN = "Install the pack again."
 BIT_WEIGHT = 0.09
 """Squared error, in squared steps, that saving a bit is worth."""
 
+MAX_VALUES = 1 << 20
+"""Values of latent and basis together up to which they become wavelets: coding or decoding a million takes seconds."""
+
 
 class WaveletDecoder(SpatialDecoder):
     """Low rank over pictures that a frozen entropy model codes; implements `decoders.base.Decoder`.
 
-    While a rank is searched (`final` false) the pictures are AV1 stills, which are quicker and rank ranks alike.
+    While a rank is searched (`final` false), and where they have more than MAX_VALUES pixels together, the pictures are
+    AV1 stills, which are quicker and rank ranks alike.
     """
 
     arch_id: int = Architecture.WAVELET
@@ -41,15 +45,14 @@ class WaveletDecoder(SpatialDecoder):
         super().__init__(pack)
         self.model = PictureModel.from_tensors(_checked_tensors(pack))
 
-    @property
-    def alternative(self) -> SpatialDecoder:
-        """AV1 stills to the end."""
-        return SpatialDecoder(self.pack)
+    def alternative(self, values: int) -> SpatialDecoder | None:
+        """AV1 stills to the end, where the pictures become wavelets."""
+        return SpatialDecoder(self.pack) if values <= MAX_VALUES else None
 
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Code latent and basis, refit the coefficients on what they decode to, code them."""
-        if not final:
-            return super().code(fitted, rank, q, final=False)
+        if not final or (rank + 1) * fitted.latent.size > MAX_VALUES:
+            return super().code(fitted, rank, q, final=final)
         assert fitted.basis is not None
         step = pixel_step(q)
         sources = (np.asarray(picture, np.float64) / step for picture in (fitted.latent, *fitted.basis[:rank]))

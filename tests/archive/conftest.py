@@ -16,7 +16,7 @@ from lrmcodec.archive.policy import Policy, Target
 from lrmcodec.archive.sources import walk
 from lrmcodec.archive.workers import Workers
 from lrmcodec.benchmarks.studies import archive_set
-from lrmcodec.decoders import spatial
+from lrmcodec.decoders import spatial, wavelet
 
 pytest.importorskip("pydicom")
 QUICK = Policy(Target(quality=40))
@@ -24,11 +24,12 @@ QUICK = Policy(Target(quality=40))
 
 @contextlib.contextmanager
 def quick() -> Iterator[None]:
-    """Code pictures with a fast preset, and do not wait for the disk."""
+    """Code pictures as AV1 stills of a fast preset, and do not wait for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spatial, "FINAL_PRESETS", ())
         patch.setattr(spatial, "LARGE_PRESET", 9)
         patch.setattr(spatial, "FAST_PRESET", 9)
+        patch.setattr(wavelet, "MAX_VALUES", 0)
         patch.setattr(os, "fsync", lambda descriptor: None)  # most of the time of these tests
         yield
 

@@ -16,6 +16,7 @@ from lrmcodec.archive.manifest import Manifest
 from lrmcodec.archive.repair import Repairs, repair
 from lrmcodec.archive.verify import Findings, verify
 from lrmcodec.archive.workers import Workers
+from lrmcodec.decoders.registry import DEFAULT_PACK
 
 Make = Callable[..., Summary]
 
@@ -172,15 +173,15 @@ def test_pack_missing(place: Path) -> None:
     found = check(place)
     assert sorted(problem.id for problem in found.problems) == sorted(clips)
     assert "decoder pack" in found.problems[0].what
-    assert mend(place).packs == ["spatial"]
+    assert mend(place).packs == [DEFAULT_PACK]
     assert check(place).problems == []
 
 
 def test_pack_damaged(place: Path) -> None:
     card = next((place / "packs").glob("*/card.json"))
-    card.write_bytes(card.read_bytes().replace(b'"id": 2', b'"id": 1'))
+    card.write_bytes(card.read_bytes().replace(b'"id": 5', b'"id": 1'))
     assert any("pack" in problem.what for problem in check(place).problems)
-    assert mend(place).packs == ["spatial"]
+    assert mend(place).packs == [DEFAULT_PACK]
     assert check(place).problems == []
 
 

@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lrmcodec.cli.console import Console
+from lrmcodec.decoders.registry import DEFAULT_PACK
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import CodedClip, CodedSegment, pack_file, unpack_file
 from lrmcodec.formats.errors import LrmError
@@ -185,7 +186,7 @@ def test_info_accounts_for_every_byte(run: Run, coded: Path) -> None:
     assert sum(facts["bytes"].values()) == facts["size_bytes"] == coded.stat().st_size
     assert facts["overhead_bytes"] == facts["bytes"]["header"] <= 64
     assert (facts["frames"], facts["height"], facts["width"], facts["segments"]) == (12, 32, 40, 1)
-    assert facts["pack"] == "spatial"
+    assert facts["pack"] == DEFAULT_PACK == "wavelet"
     assert facts["metadata"] == {}
     code, text, _ = run("info", coded)
     assert code == 0
@@ -226,9 +227,9 @@ def test_packs_lists_what_ships(run: Run) -> None:
     code, out, _ = run("packs", "--json")
     packs = json.loads(out)["packs"]
     assert code == 0
-    spatial = next(pack for pack in packs if pack["name"] == "spatial")
-    assert spatial["default"] is True
-    assert len(spatial["id"]) == 16
+    by_name = {pack["name"]: pack for pack in packs}
+    assert [name for name, pack in by_name.items() if pack["default"]] == ["wavelet"]
+    assert len(by_name["spatial"]["id"]) == 16
     code, out, _ = run("packs")
     assert code == 0
     assert "spatial" in out

@@ -27,7 +27,7 @@ from lrmcodec.formats.errors import FormatError, PackError
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import beating_heart
 
-pytestmark = pytest.mark.usefixtures("quick_pictures")
+pytestmark = pytest.mark.usefixtures("quick_stills")
 
 SIZE = (33, 42)
 FRAMES = beating_heart(16, SIZE, seed=2).frames
@@ -96,7 +96,7 @@ def test_finer_steps_take_more_bytes_and_err_less(fitted: FittedSegment) -> None
 
 def test_stills_are_read_as_well(fitted: FittedSegment) -> None:
     quick = DECODER.code(fitted, 3, 90, final=False)
-    other = DECODER.alternative.code(fitted, 3, 90)
+    other = DECODER.alternative(0).code(fitted, 3, 90)
     for components in (quick, other):
         assert Component.PICTURES in components
         ours = DECODER.restore(components, len(FRAMES), SIZE, 3, 90)
