@@ -380,10 +380,8 @@ class Search:
         best, step = trial, 0.5
         finer = trial.setting.q - 1
         filled = WITHIN if self._is_rough else FILLED
-        if finer < self._min_q:
-            return best
         at = finer + step
-        while best.size_bytes < filled * size_bytes and step >= 1 / Q_STEPS:
+        while finer >= self._min_q and best.size_bytes < filled * size_bytes and step >= 1 / Q_STEPS:
             other = self._trial(Setting(trial.setting.rank, at, final=True))
             step /= 2
             if other.size_bytes <= size_bytes:
@@ -394,14 +392,16 @@ class Search:
         return best if enough else self._fill_by_rank(best, size_bytes)
 
     def _fill_by_rank(self, trial: Trial, size_bytes: int) -> Trial:
-        """Where the size jumps between neighboring indices, a rank nearby may come closer to the target."""
+        """Where the size jumps from index to index a rank nearby comes closer; where none is finer it may be better."""
         best, rank = trial, trial.setting.rank
+        is_finest = trial.setting.q <= self._min_q
         for other in (rank + 1, rank - 1, rank + 2, rank - 2, rank + 4, rank + 8):
             if best.size_bytes >= WITHIN * size_bytes:
                 break
             if 0 <= other <= self._ranks[-1]:
                 found = self._finest_within(other, size_bytes, final=True)
-                best = found if found is not None and found.size_bytes > best.size_bytes else best
+                if found is not None and found.size_bytes > best.size_bytes:
+                    best = found if not is_finest or found.psnr_db > best.psnr_db else best
         return best
 
     def _refusal(self, rank: int, target: Target) -> TargetError:

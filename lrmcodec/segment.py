@@ -139,9 +139,13 @@ class _LowRank:
         except TargetError:
             return other.best(self._target, self._rank)
         try:
-            return max(found, other.best(self._target, found.setting.rank), key=lambda trial: trial.worth(self._target))
+            return max(found, other.best(self._target, found.setting.rank), key=self._merit)
         except TargetError:
             return found
+
+    def _merit(self, trial: Trial) -> float:
+        """How good a trial is that meets the target; of what a size leaves free nobody has anything."""
+        return trial.psnr_db if self._target.size_bytes is not None else trial.worth(self._target)
 
     def _alternative(self, rank: int) -> Search | None:
         """The search by the decoder's alternative; None where it has none for the pictures of a rank."""
