@@ -70,6 +70,17 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option("--frames/--no-frames", default=True,
               help="Show frames of the clips in the report; --no-frames for pictures that must not be passed on.")
 @click.option("--speed", is_flag=True, help="Measure speed and memory on simulated frames instead; CLIPS are not used.")
+@click.option("--task", type=click.Choice(["ef", "b-lines"]),
+              help="Tell ejection fraction or B-lines from originals, decoded clips and coefficients instead; CLIPS: a "
+                   "folder of EchoNet-Dynamic or of lung clips, or nothing for simulated hearts. docs/downstream.md")
+@click.option("--roads", type=_names, metavar="R,R,...",
+              help="With --task, of network, network-original, coefficients, ventricle, readout; default all.")
+@click.option("--qualities", type=_numbers, default="80", show_default=True, metavar="Q,Q,...",
+              help="With --task: how finely files of a given rank are coded.")
+@click.option("--epochs", type=click.IntRange(min=1), default=20, show_default=True, metavar="N",
+              help="With --task: passes of a network over its clips.")
+@click.option("--side", type=click.IntRange(16, 256), default=112, show_default=True, metavar="PIXELS",
+              help="With --task: of the frames that networks see.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
               help="With --speed: runs of which the median is taken.")
 @options.device
@@ -86,6 +97,10 @@ def bench(console: Console, /, clips: tuple[str, ...], chosen_set: str | None, o
     codec and setting, summary.md, plots and report.html, one page to open in a browser. Exit code 3: some clips
     failed.
     """
+    if given["task"]:
+        from lrmcodec.cli.bench_task import run_task
+
+        return run_task(console, clips, Path(output), given, as_json)
     if speed:
         return _speed(console, Path(output), repeats, given, as_json)
 
