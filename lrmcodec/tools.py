@@ -22,7 +22,7 @@ from lrmcodec.video.coder import VideoCoder, VideoCoding
 from lrmcodec.video.payload import MAX_BOUND
 
 TOOLS = ("auto", "low-rank", "video")
-PICTURED = frozenset({Architecture.SPATIAL, Architecture.WAVELET})
+PICTURED = frozenset({Architecture.SPATIAL, Architecture.WAVELET, Architecture.REFINED_WAVELET})
 """Architectures whose segments carry their own basis, from which a video's coefficients come."""
 
 VIDEO_RATIO = 400.0

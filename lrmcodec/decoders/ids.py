@@ -13,6 +13,7 @@ class Architecture(IntEnum):
     AUTOENCODER = 4
     WAVELET = 5
     GATED_SIREN = 6
+    REFINED_WAVELET = 7
 
     @property
     def label(self) -> str:

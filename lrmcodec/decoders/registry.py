@@ -38,6 +38,10 @@ def make_decoder(pack: PackLike, device: str = "auto") -> Decoder:
         from lrmcodec.decoders.wavelet import WaveletDecoder
 
         return WaveletDecoder(pack)
+    if pack.arch_id == Architecture.REFINED_WAVELET:
+        from lrmcodec.decoders.refined_wavelet import RefinedWaveletDecoder
+
+        return RefinedWaveletDecoder(pack)
     if pack.arch_id == Architecture.GRID_SIREN:
         from lrmcodec.decoders.grid_siren import GridSirenDecoder
 

@@ -9,7 +9,7 @@ Neither encoding nor decoding needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,15 @@ class WaveletDecoder(SpatialDecoder):
 
     def __init__(self, pack: PackLike) -> None:
         super().__init__(pack)
-        self.model = PictureModel.from_tensors(_checked_tensors(pack))
+        self.model = PictureModel.from_tensors(_model_tensors(pack))
 
     def alternative(self, values: int) -> SpatialDecoder | None:
         """AV1 stills to the end, where the pictures become wavelets."""
         return SpatialDecoder(self.pack) if values <= MAX_VALUES else None
+
+    def finish(self, pictures: Iterator[Array], q: float) -> Iterator[Array]:
+        """Pictures (H, W) in steps as they are shown, the latent first, from those that were decoded: the same."""
+        return pictures
 
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Code latent and basis, refit the coefficients on what they decode to, code them."""
@@ -57,7 +61,7 @@ class WaveletDecoder(SpatialDecoder):
         step = pixel_step(q)
         sources = (np.asarray(picture, np.float64) / step for picture in (fitted.latent, *fitted.basis[:rank]))
         data, coded = encode_pictures(sources, q, self.model, BIT_WEIGHT)
-        latent, basis = _pictures(iter(coded), rank, step)
+        latent, basis = _pictures(self.finish(iter(coded), q), rank, step)
         coeffs = code_refitted(fitted.frames, latent, basis, decode_norms(data, rank) * step, q, len(data),
                                thorough=True)
         return {Component.WAVELETS: data, **coeffs}
@@ -68,7 +72,7 @@ class WaveletDecoder(SpatialDecoder):
         if Component.WAVELETS not in components:
             return super().restore(components, frame_count, size, rank, q)
         pictures = decode_pictures(components[Component.WAVELETS], size, rank, q, self.model)
-        latent, basis = _pictures(pictures, rank, pixel_step(q))
+        latent, basis = _pictures(self.finish(pictures, q), rank, pixel_step(q))
         coeffs = self.restore_coeffs(components, frame_count, size, rank, q)
         return RestoredSegment(*darkened(components.get(Component.DARK, b""), latent, basis), coeffs, size)
 
@@ -81,14 +85,21 @@ class WaveletDecoder(SpatialDecoder):
         return restore_coeffs(components.get(Component.COEFFS, b""), frame_count, coeff_steps(norms, frame_count, q))
 
 
-def _checked_tensors(pack: PackLike) -> dict[str, NDArray[Any]]:
-    """Tensors of a pack; PackError where one is missing or is not as its card says."""
-    card, tensors = pack.card["architecture"], pack.tensors()
-    if not all(isinstance(card.get(key), int) and card[key] > 0 for key in ("channels", "hidden")):
-        raise PackError(f"the card of pack '{pack.name}' lacks 'channels' or 'hidden'.", AGAIN)
-    for key, (shape, kind) in needed_tensors(card["channels"], card["hidden"]).items():
+def checked_tensors(pack: PackLike, needed: Mapping[str, tuple[tuple[int, ...], str]]) -> dict[str, NDArray[Any]]:
+    """The tensors `needed`, by name with shape and type; PackError where one is missing or another."""
+    tensors = pack.tensors()
+    for key, (shape, kind) in needed.items():
         if key not in tensors or tensors[key].shape != shape or tensors[key].dtype != kind:
             raise PackError(f"tensor '{key}' of pack '{pack.name}' should be {kind} of shape {shape}.", AGAIN)
+    return {key: tensors[key] for key in needed}
+
+
+def _model_tensors(pack: PackLike) -> dict[str, NDArray[Any]]:
+    """Tensors of the entropy model; PackError where something is missing or out of its range."""
+    card = pack.card["architecture"]
+    if not all(isinstance(card.get(key), int) and card[key] > 0 for key in ("channels", "hidden")):
+        raise PackError(f"the card of pack '{pack.name}' lacks 'channels' or 'hidden'.", AGAIN)
+    tensors = checked_tensors(pack, needed_tensors(card["channels"], card["hidden"]))
     chances = tensors["chances"]
     if chances.min() < 1 or chances.max() > 65535 or not np.isfinite(tensors["offsets"]).all():
         raise PackError(f"the tables of pack '{pack.name}' are out of their ranges.", AGAIN)

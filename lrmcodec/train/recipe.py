@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from lrmcodec.formats.errors import LrmError
 
-STRUCTURES = ("low-rank", "video", "framewise", "autoencoder", "wavelet")
+STRUCTURES = ("low-rank", "video", "framewise", "autoencoder", "wavelet", "refined")
 METHODS = ("auto-decoder", "meta", "projected")
 PRECISIONS = ("float32", "tf32", "bf16")
 FOLDER = Path(__file__).resolve().parent / "recipes"
@@ -58,7 +58,8 @@ class Network:
 
     With `gates` above 0 the network is that of `decoders.gated_network`, whose v is pictures.
 
-    For wavelets, `channels` are the features and `width` the hidden units of the entropy model.
+    For wavelets, `channels` are the features and `width` the hidden units of the entropy model; for what refines them,
+    `width` are the features and `depth` the layers.
     """
 
     width: int = 64

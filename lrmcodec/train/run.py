@@ -7,6 +7,7 @@ the same draws, as if it had never stopped.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lrmcodec.train import loop
 from lrmcodec.train.checkpoint import last_row
 from lrmcodec.train.frame_job import FrameJob
 from lrmcodec.train.recipe import Recipe, RecipeError
+from lrmcodec.train.refine_job import RefineJob
 from lrmcodec.train.wavelet_job import WaveletJob
 
 STATE, LOG, PACK = "state.pt", "log.csv", "pack"
@@ -72,8 +74,9 @@ def run(recipe: Recipe, out: Path, *, device: str = "cpu", resume: bool = False,
 
 def make_job(recipe: Recipe, cache: Path, device: str, progress: Progress) -> loop.Job:
     """What the recipe's structure learns from, and how."""
-    kind = WaveletJob if recipe.structure == "wavelet" else FrameJob
-    return kind(recipe, cache, device, progress)
+    kinds: dict[str, Callable[[Recipe, Path, str, Progress], loop.Job]] = {
+        "wavelet": WaveletJob, "refined": RefineJob}
+    return kinds.get(recipe.structure, FrameJob)(recipe, cache, device, progress)
 
 
 def _check_folder(out: Path, resume: bool) -> None:

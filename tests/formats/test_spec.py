@@ -11,7 +11,7 @@ import zstandard
 
 from lrmcodec import quantize
 from lrmcodec.cardiac import direction
-from lrmcodec.decoders import autoencoder, grid_siren, wavelet_coder, wavelet_model, wavelet_values
+from lrmcodec.decoders import autoencoder, grid_siren, refine_net, wavelet_coder, wavelet_model, wavelet_values
 from lrmcodec.decoders.ids import RETIRED, Architecture
 from lrmcodec.formats import (
     av1_video,
@@ -100,7 +100,7 @@ def test_component_ids_are_frozen() -> None:
 
 def test_constants_equal_the_code() -> None:
     wavelets = SimpleNamespace(**{**vars(wavelet_values), **vars(wavelet_model), **vars(wavelet_coder)})
-    modules = {"Wavelet pictures": wavelets,
+    modules = {"Wavelet pictures": wavelets, "Refinement": refine_net,
                "Integers": entropy, "Times": time_code, "Metadata": container, "Study": container, "Digest": container,
                "Warnings": warning_code, "Pictures": picture,
                "Coefficients": quantize, "grid-siren": grid_siren, "autoencoder": autoencoder,

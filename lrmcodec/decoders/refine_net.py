@@ -1,0 +1,167 @@
+"""The frozen network that refines decoded wavelet pictures, in whole numbers.
+
+Wavelets coded at few bits leave most fine coefficients at 0. What lies between them can be guessed in part from the
+picture itself, from the latent, which is the same anatomy in more detail, and from the pictures before. The network
+works on planes of every second row and column: 3 x 3 convolutions whose outputs are halves a and b of 9 bits, of which
+a * sigmoid(b) is added to what the layer before gave (gated linear units: Dauphin et al. 2017, 1612.08083). The last
+layer is plain and gives what is to be added to the picture.
+
+Sums of products stay below 2**24, in the first layer below 2**53, so that products of matrices in float32, there in
+float64, are exact in any order: every machine gets the same picture. Normative text: SPEC.md, section Refinement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from lrmcodec.decoders.wavelet_contexts import Ints
+from lrmcodec.decoders.wavelet_transform import Array
+
+FINENESS = 32  # parts of a step that values enter in
+UNIT = 256  # of inputs, gates and outputs
+PLANES = 4
+SEEN = 4  # pictures that a picture is refined from: itself, the latent, two before
+INPUTS = PLANES * SEEN + 2  # and step and number
+WEIGHT_LIMIT, STATE_LIMIT = 127, 255
+MAP_LIMIT = 8191
+SCALE_BITS = 24
+MAX_WIDTH = 56  # sums of 9 * width products stay below 2**24
+LATENT_NUMBER = -512
+BLOCK_VALUES = 1 << 20  # of one matrix of neighborhoods
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution.
+
+    Attributes
+    ----------
+    weights : ndarray, (9 * inputs, outputs)
+        Whole numbers of 8 bits, as float32, in the first layer float64.
+    scale, bias : ndarray, (outputs,) float64
+        From sums to outputs, in 2**-24.
+    """
+
+    weights: NDArray[np.floating[Any]]
+    scale: Array
+    bias: Array
+
+    def __call__(self, maps: NDArray[np.floating[Any]]) -> Array:
+        """Rounded outputs (h, w, outputs) of maps (h, w, inputs), zeros beyond the border."""
+        height, width, inputs = maps.shape
+        windows = sliding_window_view(np.pad(maps, ((1, 1), (1, 1), (0, 0))), (3, 3), (0, 1))
+        out = np.empty((height, width, len(self.scale)))
+        rows = max(1, BLOCK_VALUES // (width * inputs * 9))
+        for start in range(0, height, rows):
+            block = windows[start:start + rows].reshape(-1, inputs * 9)
+            sums = (block @ self.weights).astype(np.float64) * self.scale + self.bias
+            out[start:start + rows] = np.floor(sums / (1 << SCALE_BITS) + 0.5).reshape(-1, width, len(self.scale))
+        return out
+
+
+@dataclass(frozen=True)
+class RefineNet:
+    """The layers, and sigmoid(b / 32) in 256ths for b from -255 to 255."""
+
+    layers: tuple[Layer, ...]
+    gates: NDArray[np.float32]
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[str, NDArray[Any]], depth: int) -> RefineNet:
+        """Network from the tensors `refine.*` of a pack."""
+        layers = []
+        for index in range(depth):
+            weights, scale, bias = (tensors[f"refine.{index}.{name}"] for name in ("weights", "scale", "bias"))
+            kind = np.float32 if index else np.float64
+            layers.append(Layer(np.ascontiguousarray(weights.T, kind), scale.astype(np.float64),
+                                bias.astype(np.float64)))
+        return RefineNet(tuple(layers), tensors["refine.gates"].astype(np.float32))
+
+    def residual(self, maps: Array) -> Array:
+        """What to add to a picture, in steps, as planes (h, w, 4), for its maps (h, w, INPUTS)."""
+        state = self._gated(self.layers[0](maps))
+        for layer in self.layers[1:-1]:
+            state = np.clip(state + self._gated(layer(state)), -STATE_LIMIT, STATE_LIMIT)
+        return self.layers[-1](state) / UNIT
+
+    def _gated(self, outputs: Array) -> NDArray[np.float32]:
+        halves = np.clip(outputs, -STATE_LIMIT, STATE_LIMIT).astype(np.float32)
+        count = halves.shape[2] // 2
+        gates = self.gates[(halves[..., count:] + STATE_LIMIT).astype(np.intp)]
+        return np.asarray(np.floor((halves[..., :count] * gates + UNIT // 2) / UNIT), np.float32)
+
+
+def refined(pictures: Iterator[Array], q: float, net: RefineNet) -> Iterator[Array]:
+    """Pictures (H, W) in steps, the latent first, each refined from those decoded before it.
+
+    Parameters
+    ----------
+    pictures : iterator of ndarray, (H, W)
+        As they were decoded, in steps.
+    q : float
+        Quantizer index.
+    net : RefineNet
+    """
+    seen: list[Ints] = []
+    for index, picture in enumerate(pictures):
+        seen = [*seen[:1], picture_planes(picture), *seen[1:]][:SEEN] if index else [picture_planes(picture)]
+        yield picture + merge_planes(net.residual(context_maps(seen, q, index)), picture.shape)
+
+
+def context_maps(seen: list[Ints], q: float, index: int) -> Array:
+    """Inputs (h, w, INPUTS) for picture `index`.
+
+    `seen` has the planes (h, w, 4) of the latent, of the picture itself unless it is the latent, and of up to two basis
+    pictures before it, the nearest first.
+    """
+    latent, own = seen[0], seen[min(index, 1)]
+    before = [*seen[2:], *[np.zeros_like(latent)] * (SEEN - 2)][:SEEN - 2]
+    side = np.empty((*latent.shape[:2], 2))
+    side[:] = side_inputs(q, index)
+    return np.concatenate([own, latent, *before, side], 2)
+
+
+def side_inputs(q: float, index: int) -> tuple[int, int]:
+    """Step and number of a picture: 4 * (q - 130), and about 128 log2(number)."""
+    number = int(logarithm(np.array([FINENESS * (index - 1)]))[0]) >> 1 if index else LATENT_NUMBER
+    return ((round(16 * q) + 2) >> 2) - 520, number
+
+
+def picture_planes(picture: Array) -> Ints:
+    """Logarithms of a picture (H, W) in steps, as planes (ceil(H / 2), ceil(W / 2), 4) of row and column parities."""
+    height, width = picture.shape
+    padded = np.pad(picture, ((0, height % 2), (0, width % 2)), mode="edge")
+    values = logarithm(np.floor(FINENESS * padded + 0.5).astype(np.int64))
+    return np.stack([values[row::2, column::2] for row in (0, 1) for column in (0, 1)], 2)
+
+
+def merge_planes(planes: Array, size: tuple[int, ...]) -> Array:
+    """Picture of `size` (H, W) from planes (h, w, 4)."""
+    height, width, _ = planes.shape
+    whole = planes.reshape(height, width, 2, 2).transpose(0, 2, 1, 3).reshape(2 * height, 2 * width)
+    return whole[:size[0], :size[1]]
+
+
+def logarithm(values: Ints) -> Ints:
+    """log2(1 + |n| / 32) in 256ths with the sign of n, linear between powers of two, at most MAP_LIMIT."""
+    shifted = np.abs(values) + FINENESS
+    exponent = np.frexp(shifted.astype(np.float64))[1].astype(np.int64) - 1
+    found = (shifted * UNIT >> exponent) + UNIT * (exponent - 6)
+    return np.asarray(np.sign(values) * np.minimum(found, MAP_LIMIT), np.int64)
+
+
+def needed_tensors(width: int, depth: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Names of a pack's tensors with shapes and types, for so many features and layers."""
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {"refine.gates": ((2 * STATE_LIMIT + 1,), "int16")}
+    for index in range(depth):
+        outputs = PLANES if index == depth - 1 else 2 * width
+        inputs = width if index else INPUTS
+        shapes[f"refine.{index}.weights"] = ((outputs, 9 * inputs), "int8")
+        shapes[f"refine.{index}.scale"] = shapes[f"refine.{index}.bias"] = ((outputs,), "int32")
+    return shapes
