@@ -109,7 +109,7 @@ def test_only_networks_training_and_simulation_import_torch() -> None:
 
 def test_ids_are_frozen() -> None:
     assert {item.label: int(item) for item in Architecture} == {
-        "spatial": 2, "grid-siren": 3, "autoencoder": 4, "wavelet": 5, "gated-siren": 6}
+        "spatial": 2, "grid-siren": 3, "autoencoder": 4, "wavelet": 5, "gated-siren": 6, "refined-wavelet": 7}
     assert RETIRED == {1: "siren"}
     assert not set(RETIRED) & set(map(int, Architecture))
     assert {part.name: int(part) for part in Component} == {

@@ -36,7 +36,7 @@ from lrmcodec.formats.errors import PackError
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import beating_heart
 
-pytestmark = pytest.mark.usefixtures("quick_pictures")
+pytestmark = pytest.mark.usefixtures("quick_stills")
 
 SIZE = (33, 42)
 FRAMES = beating_heart(16, SIZE, seed=2).frames

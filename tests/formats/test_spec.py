@@ -237,7 +237,7 @@ def test_every_probability_splits_as_in_the_text() -> None:
     coder = entropy._Encoder()
     for bit, p in zip(bits, chances, strict=True):
         coder.bit(bit, p)
-    reader = Bits(coder.finish())
+    reader = Bits(coder.finish().data)
     assert [reader.read(p) for p in chances] == bits
 
 
