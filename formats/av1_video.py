@@ -9,10 +9,10 @@ delimiters and all but one sequence header are left out (AV1 Bitstream & Decodin
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import cast
 
 import av
@@ -76,8 +76,36 @@ def encode_video(frames: Frames, quality: Quality, *, group: int) -> bytes:
     return b"".join(parts + [piece for unit in units for piece in (write_varint(len(unit)), unit)])
 
 
+class _Group:
+    """Frames from one key frame to the next, decoded in order as far as somebody asks."""
+
+    def __init__(self, first: int, units: tuple[bytes, ...], header: bytes, size: tuple[int, int]) -> None:
+        self.first, self._size = first, size
+        self._frames = np.empty((len(units), *size), np.uint8)
+        self._done = 0
+        self._pictures = _pictures(units, header)
+
+    def upto(self, count: int) -> Frames:
+        """The first `count` frames (count, H, W); FormatError as in `Video.frames`."""
+        while self._done < count:
+            picture = next(self._pictures, None)
+            if picture is None:
+                raise FormatError(f"video frames {self.first} to {self.first + len(self._frames) - 1} decode to "
+                                  f"{self._done} frames.", DAMAGED)
+            self._take(picture)
+        if self._done == len(self._frames) and next(self._pictures, None) is not None:
+            raise FormatError(f"more than one video frame {self.first + self._done - 1}.", DAMAGED)
+        return self._frames[:count]
+
+    def _take(self, picture: av.VideoFrame) -> None:
+        if (picture.height, picture.width) != padded_size(self._size):
+            raise FormatError(f"video frame {self.first + self._done} is not of the promised size.", DAMAGED)
+        self._frames[self._done] = _luma(picture)[:self._size[0], :self._size[1]]
+        self._done += 1
+
+
 class Video:
-    """An opened stream; nothing is decoded before frames are asked for, and the group decoded last is kept.
+    """An opened stream. Nothing is decoded before frames are asked for; what was, of the group asked for last, is kept.
 
     Attributes
     ----------
@@ -95,44 +123,46 @@ class Video:
 
     def __init__(self, count: int, size: tuple[int, int], group: int, header: bytes, units: tuple[bytes, ...]) -> None:
         self.count, self.size, self.group, self.header, self.units = count, size, group, header, units
-        self._group = lru_cache(maxsize=1)(self._decode_group)
+        self._open: _Group | None = None
+        self._lock = threading.Lock()
 
     def frames(self, start: int, stop: int) -> Frames:
-        """Frames (stop - start, H, W) uint8; only the groups that hold them are decoded.
+        """Frames (stop - start, H, W) uint8; decoded are only the groups that hold them, up to the last one wanted.
 
         Raises
         ------
         FormatError
             When the stream is not valid AV1 of the promised size.
         """
-        first = start // self.group * self.group
-        parts = [self._group(at) for at in range(first, stop, self.group)]
-        return np.concatenate(parts)[start - first:stop - first]
+        with self._lock:
+            return np.concatenate([self._part(first, start, stop)
+                                   for first in range(start // self.group * self.group, stop, self.group)])
 
-    def _decode_group(self, first: int) -> Frames:
-        units = self.units[first:first + self.group]
-        context = cast(av.VideoCodecContext, av.CodecContext.create("libdav1d", "r"))
-        context.thread_count = 1
-        out = np.empty((len(units), *self.size), np.uint8)
-        done = 0
-        for picture in self._pictures(context, units):
-            if done == len(units) or (picture.height, picture.width) != padded_size(self.size):
-                raise FormatError(f"video frame {first + done} is not of the promised size, or one too many.", DAMAGED)
-            out[done] = _luma(picture)[:self.size[0], :self.size[1]]
-            done += 1
-        if done < len(units):
-            raise FormatError(f"video frames {first} to {first + len(units) - 1} decode to {done} frames.", DAMAGED)
-        return out
-
-    def _pictures(self, context: av.VideoCodecContext, units: tuple[bytes, ...]) -> Iterator[av.VideoFrame]:
-        start = TEMPORAL_DELIMITER + obu(OBU_SEQUENCE, self.header)
+    def _part(self, first: int, start: int, stop: int) -> Frames:
+        """Of the group from `first` on, the frames from `start` up to `stop`."""
+        if self._open is None or self._open.first != first:
+            self._open = None  # before memory is taken for another
+            self._open = _Group(first, self.units[first:first + self.group], self.header, self.size)
+        count = min(stop - first, self.group, self.count - first)
         try:
-            for index, unit in enumerate(units):
-                yield from context.decode(av.Packet((TEMPORAL_DELIMITER if index else start) + unit))
-            yield from context.decode(None)
-        except av.FFmpegError as error:
-            raise FormatError(f"a video of {sum(map(len, units))} bytes is not valid AV1 ({error.strerror}).",
-                              DAMAGED) from error
+            return self._open.upto(count)[max(start - first, 0):]
+        except FormatError:
+            self._open = None
+            raise
+
+
+def _pictures(units: tuple[bytes, ...], header: bytes) -> Iterator[av.VideoFrame]:
+    """Decoded pictures of the units from a key frame on."""
+    context = cast(av.VideoCodecContext, av.CodecContext.create("libdav1d", "r"))
+    context.thread_count = 1
+    start = TEMPORAL_DELIMITER + obu(OBU_SEQUENCE, header)
+    try:
+        for index, unit in enumerate(units):
+            yield from context.decode(av.Packet((TEMPORAL_DELIMITER if index else start) + unit))
+        yield from context.decode(None)
+    except av.FFmpegError as error:
+        raise FormatError(f"a video of {sum(map(len, units))} bytes is not valid AV1 ({error.strerror}).",
+                          DAMAGED) from error
 
 
 def open_video(data: bytes, count: int, size: tuple[int, int]) -> Video:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from types import TracebackType
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ class StoppedError(Exception):
 
 
 class Beside:
-    """Runs jobs beside the caller's own work, one at a time; with one thread at once, before that work.
+    """Runs jobs beside the caller's own work, one at a time; with one thread when their results are asked for.
 
     Parameters
     ----------
@@ -46,8 +47,7 @@ class Beside:
         """Start a job; what is returned waits for its result, or raises what it raised."""
         if self._pool is not None:
             return self._pool.submit(job).result
-        result = job()
-        return lambda: result
+        return cache(job)
 
     def check(self) -> None:
         """For jobs, now and then.

@@ -115,8 +115,11 @@ def _better(film: VideoCoder, low_rank: LowRank, pixels: int, target: Target, be
     quick = beside.begin(film.quick)
     sketch = low_rank.sketch
     tools = _candidates(quick(), sketch, pixels, target)
-    video = beside.begin(film.finish) if "video" in tools else lambda: None
+    rival: list[Trial] = []
+    video = beside.begin(lambda: film.finish(lambda: rival[0].psnr_db if rival else -math.inf)
+                         if "video" in tools else None)
     trial = _finished(low_rank) if "low-rank" in tools else None
+    rival += [trial] if trial is not None else []
     found = video()
     if found is None or trial is None:
         return (found or trial or low_rank.finish()).coded

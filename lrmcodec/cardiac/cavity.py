@@ -35,7 +35,7 @@ class Network:
 
 FINE = Network(Path(__file__).parent / "cavity.safetensors", 40)
 COARSE = Network(Path(__file__).parent / "cavity_coarse.safetensors", 28)
-BLOCK_FRAMES = 64  # that the network sees at a time
+BLOCK_FRAMES = 8  # that the network sees at a time: 30 MB of values
 BLOCK_VALUES = 1 << 22  # pixels averaged to cells at a time
 CHANGE_GAIN = 4.0  # brings a cell's standard deviation over time to the size of gray levels
 LEAST_FRAMES = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -56,9 +57,9 @@ class VideoCoder:
         """What a fast preset gives; None where it misses the target."""
         return self._coding(self._search.quick)
 
-    def finish(self) -> VideoCoding | None:
-        """The best coding that meets the target; None where there is none."""
-        return self._coding(self._search.finish())
+    def finish(self, rival_db: Callable[[], float] = lambda: -math.inf) -> VideoCoding | None:
+        """The best coding that meets the target; None where there is none. For `rival_db` see `VideoSearch.finish`."""
+        return self._coding(self._search.finish(rival_db))
 
     def bounded(self, max_error: int) -> CodedSegment:
         """The smallest coding in which no pixel is off by more than `max_error` gray levels."""

@@ -42,6 +42,23 @@ def test_one_group_needs_no_other(heart: NDArray[np.uint8]) -> None:
         broken.frames(0, 4)
 
 
+def test_what_comes_after_in_a_group_is_not_decoded(heart: NDArray[np.uint8]) -> None:
+    video = open_video(encode_video(heart, FAST, group=14), len(heart), (70, 66))
+    broken = Video(14, (70, 66), 14, video.header, video.units[:9] + (b"\x32\x01\x00",) * 5)
+    np.testing.assert_array_equal(broken.frames(3, 5), video.frames(3, 5))
+    np.testing.assert_array_equal(broken.frames(0, 4), video.frames(0, 4))
+    with pytest.raises(FormatError):
+        broken.frames(12, 14)
+    np.testing.assert_array_equal(broken.frames(0, 4), video.frames(0, 4))
+
+
+def test_too_many_and_too_few_frames_of_a_group_are_noticed(heart: NDArray[np.uint8]) -> None:
+    video = open_video(encode_video(heart[:6], FAST, group=6), 6, (70, 66))
+    for units in ((*video.units[:5], b""), (*video.units[:5], video.units[5] + video.units[0])):
+        with pytest.raises(FormatError):
+            Video(6, (70, 66), 6, video.header, units).frames(0, 6)
+
+
 def test_finer_is_larger_and_closer(heart: NDArray[np.uint8]) -> None:
     sizes, errors = [], []
     for crf in (20.0, 40.0, 40.5, 60.0):
