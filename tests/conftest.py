@@ -8,9 +8,11 @@ from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
+import quick_worker
 from numpy.typing import NDArray
 
 from lrmcodec import segment
+from lrmcodec.benchmarks.measure import campaign
 from lrmcodec.cardiac.cavity import Cavity, find_cavity
 from lrmcodec.decoders import spatial, wavelet
 from lrmcodec.video import search
@@ -52,6 +54,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return code, shown.out, shown.err
 
     return call
+
+
+@pytest.fixture
+def quick_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips of `bench` are measured by the quick worker."""
+    monkeypatch.setattr(campaign, "WORKER", [quick_worker.__file__])
 
 
 @pytest.fixture(scope="module")

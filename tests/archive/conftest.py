@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sharing import made_once
 
 from lrmcodec.archive.create import Summary, _opened, create
 from lrmcodec.archive.home import Archive, make_archive
@@ -43,9 +44,12 @@ def _quick() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of every kind of file, and a few more clips."""
-    folder = tmp_path_factory.mktemp("set") / "studies"
-    archive_set.make_set(folder, 17, side=32, frames=8, lungs=False, bases=3)
-    return folder
+
+    def make(folder: Path) -> Path:
+        archive_set.make_set(folder / "studies", 17, side=32, frames=8, lungs=False, bases=3)
+        return folder / "studies"
+
+    return made_once(tmp_path_factory, "set", make)
 
 
 def run(place: Path | str, *sources: Path, policy: Policy | None = QUICK, processes: int = 0) -> Summary:
@@ -58,9 +62,12 @@ def run(place: Path | str, *sources: Path, policy: Policy | None = QUICK, proces
 
 @pytest.fixture(scope="session")
 def _finished(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("finished") / "archive"
-    run(place, studies)
-    return place
+
+    def make(folder: Path) -> Path:
+        run(folder / "archive", studies)
+        return folder / "archive"
+
+    return made_once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture

@@ -114,6 +114,7 @@ def test_a_wrong_sign_is_seen_and_turned(heart: Phantom) -> None:
     assert [beats.phase_bytes(row(parts=f"header=10 {part}=6")) for part in ("heart", "ventricle", "phase")] == [6] * 3
 
 
+@pytest.mark.usefixtures("quick_bench")
 def test_the_command_writes_page_and_rows(heart: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                           capsys: pytest.CaptureFixture[str]) -> None:
     """Quick hearts from files in place of the simulator's; one EchoNet-Dynamic clip with one labelled pair."""

@@ -74,6 +74,7 @@ def test_labelled_clips_have_a_readout(results: Any) -> None:
     assert all(row.ed_events is None for row in results.rows if not row.is_ours)
 
 
+@pytest.mark.usefixtures("quick_bench")
 def test_what_is_done_is_not_done_again(results: Any, clips: Path, tmp_path: Path) -> None:
     kept = [row for row in results.rows if row.clip == "a" and row.codec != "jpeg"]
     campaign.write_rows(kept, tmp_path / "rows.tsv")

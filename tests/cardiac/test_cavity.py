@@ -68,7 +68,9 @@ def hearts(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.fixture(scope="module")
 def trained() -> cavity_net.CavityNet:
     lungs = torch.randint(60, 200, (6, 5, 80, 80), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return cavity_net.train(hearts(), lungs, steps=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cavity_net, "WARM_UP", 4)
+        return cavity_net.train(hearts(), lungs, steps=10)
 
 
 def test_training_learns(trained: cavity_net.CavityNet) -> None:

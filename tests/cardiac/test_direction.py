@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrmcodec import codec
+from lrmcodec import codec, segment
 from lrmcodec.cardiac.cavity import find_cavity
 from lrmcodec.cardiac.direction import LARGEST, MAX_WEIGHTS, Direction, find_direction, payload_bytes, read_direction
 from lrmcodec.cardiac.readout import read_phase
@@ -52,7 +52,7 @@ def lung_like(count: int = 120) -> Clip:
 
 def test_the_cavity_follows_the_volume(hearts: list[Phantom]) -> None:
     for heart in hearts:
-        cavity = find_cavity(heart.clip.frames, heart.clip.times_s)
+        cavity = segment.find_cavity(heart.clip.frames, heart.clip.times_s)  # found once for all tests
         assert cavity is not None
         assert 0 < cavity.confidence <= 1
         assert np.corrcoef(cavity.signal, heart.cavity_volume)[0, 1] > 0.7

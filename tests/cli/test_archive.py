@@ -184,7 +184,7 @@ def test_dry_run_makes_nothing(run: Run, studies: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
-def test_killed_and_started_again(studies: Path, tmp_path: Path) -> None:
+def test_killed_and_started_again(run: Run, studies: Path, tmp_path: Path) -> None:
     """SIGKILL while two processes work; then the same command, and everything is there."""
     place = tmp_path / "archive"
     command = [COMMAND, "archive", str(studies), "-o", str(place), "--quality", "40", "-j", "2"]
@@ -200,9 +200,9 @@ def test_killed_and_started_again(studies: Path, tmp_path: Path) -> None:
     values = json.loads(second.stdout)
     assert (values["files"], values["new"] + values["skipped"]) == (17, 17)
     assert values["skipped"] > 0
-    checked = subprocess.run([COMMAND, "archive", "verify", str(place), "--json"], capture_output=True, check=False)
-    assert checked.returncode == 0
-    assert json.loads(checked.stdout)["files"] == 17
+    code, out, _ = run("archive", "verify", place, "--json", "-j", 0)
+    assert code == 0
+    assert json.loads(out)["files"] == 17
 
 
 def test_interrupted_by_the_keyboard(studies: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("quick_bench")
 def test_rows_summary_and_a_table_on_stdout(run: Run, clips: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     code, out, err = run("bench", clips, "-o", output, *OURS, "--labels", clips, "--no-report")
@@ -126,6 +127,7 @@ def test_the_whole_range_has_its_own_plan(run: Run, clips: Path, tmp_path: Path,
     assert plans[1].peers == ("av1",)
 
 
+@pytest.mark.usefixtures("quick_bench")
 def test_a_run_without_loss_and_of_the_first_frames(run: Run, clips: Path, tmp_path: Path) -> None:
     code, _, err = run("bench", clips / "heart.npz", "-o", tmp_path, "--whole-range", "--ratios", "30", "--first", "20",
                        "--peers", "ffv1", "--no-report")
