@@ -1,4 +1,4 @@
-"""What trainers share: schedule of rates, step downhill, precision, state of a run; and Adam for rows of a table."""
+"""What trainers share: rates, steps downhill, a running mean, precision, state of a run; Adam for rows of a table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from lrmcodec.train.recipe import Training
+
 ModulesT = TypeVar("ModulesT", bound=nn.Module)
 
 RAMP_STEPS = 50
 CLIP_GRADIENT = 1.0
+AVERAGED_SECOND_MEMORY = 0.99  # of Adam; its usual one reaches back too far for a thousand steps
+AVERAGED_CLIP_GRADIENT = 0.5
 FIRST_MEMORY, SECOND_MEMORY = 0.8, 0.98
 """Shorter than Adam's usual ones, since a row is visited some hundred times in all."""
 
@@ -58,6 +62,57 @@ class Resumable(Generic[ModulesT]):
         self.modules.load_state_dict(state["modules"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
+        self.step_count = int(state["step_count"])
+
+
+class Averaged(Generic[ModulesT]):
+    """A network trained by Adam, with a running mean of its weights, which becomes the pack.
+
+    Parameters
+    ----------
+    net : nn.Module
+    memory : float
+        Of the running mean, from 0 to 1; shorter in the first steps.
+    """
+
+    def __init__(self, net: ModulesT, memory: float) -> None:
+        self.net, self.memory = net, memory
+        self.optimizer = torch.optim.Adam(net.parameters(), betas=(0.9, AVERAGED_SECOND_MEMORY))
+        self.step_count = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the running mean begin anew with the weights as they are."""
+        self.mean = {name: value.detach().clone() for name, value in self.net.named_parameters()}
+
+    def descend(self, loss: Tensor, training: Training) -> None:
+        """Move the weights downhill at the rate of this step of a recipe, and the mean after them."""
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), AVERAGED_CLIP_GRADIENT)
+        rate = training.network_rate * schedule(self.step_count / training.steps, self.step_count, training.final_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self._remember()
+        self.step_count += 1
+
+    @torch.no_grad()
+    def _remember(self) -> None:
+        memory = min(self.memory, (self.step_count + 1) / (self.step_count + 10))
+        for name, value in self.net.named_parameters():
+            self.mean[name].lerp_(value, 1 - memory)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs besides recipe and pages."""
+        return {"net": self.net.state_dict(), "mean": self.mean, "optimizer": self.optimizer.state_dict(),
+                "step_count": self.step_count}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state` of the same recipe and pages."""
+        self.net.load_state_dict(state["net"])
+        self.mean = {name: value.to(self.mean[name].device) for name, value in state["mean"].items()}
+        self.optimizer.load_state_dict(state["optimizer"])
         self.step_count = int(state["step_count"])
 
 

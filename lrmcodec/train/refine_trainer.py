@@ -18,15 +18,13 @@ from torch import Tensor
 from lrmcodec.decoders.refine_net import SEEN, context_maps, picture_planes
 from lrmcodec.train.coded_pages import CodedPage, load_coded
 from lrmcodec.train.export import Arrays
-from lrmcodec.train.optimizer import schedule
+from lrmcodec.train.optimizer import Averaged
 from lrmcodec.train.recipe import Recipe
 from lrmcodec.train.refine_net import RefineNet
 
 SIDE = 64  # of a cut
 LATENT_SHARE = 0.12
 LEAST_ERROR = 1e-3  # squared steps of a picture, below which it counts less
-LARGEST_GRADIENT = 0.5
-SECOND_MEMORY = 0.99  # of Adam
 MEAN_MEMORY = 0.995  # of the running mean of the weights
 ROUNDED_FROM = 0.6  # of the steps
 
@@ -34,7 +32,7 @@ Sample = tuple[NDArray[np.float64], NDArray[np.float32], float]
 """Maps (h, w, INPUTS), missing planes (h, w, 4), and the mean square of what the whole picture lacks."""
 
 
-class RefineTrainer:
+class RefineTrainer(Averaged[RefineNet]):
     """The network, its optimizer and the coded pages that it learns from.
 
     Parameters
@@ -49,10 +47,8 @@ class RefineTrainer:
     def __init__(self, recipe: Recipe, files: list[tuple[Path, float]], device: str = "cpu") -> None:
         self.recipe, self.files, self.device = recipe, files, torch.device(device)
         generator = torch.Generator().manual_seed(recipe.training.seed)
-        self.net = RefineNet(recipe.network.width, recipe.network.depth, generator).to(self.device)
-        self.mean = {name: value.detach().clone() for name, value in self.net.named_parameters()}
-        self.optimizer = torch.optim.Adam(self.net.parameters(), betas=(0.9, SECOND_MEMORY))
-        self.step_count = 0
+        net = RefineNet(recipe.network.width, recipe.network.depth, generator)
+        super().__init__(net.to(self.device), MEAN_MEMORY)
 
     def step(self) -> float:
         """One step; returns the error left, relative to that of the pictures as decoded."""
@@ -63,15 +59,7 @@ class RefineTrainer:
         weights = 1 / (torch.tensor(errors, dtype=torch.float32, device=self.device) + LEAST_ERROR)
         found = self.net(_batch(maps).to(self.device), self.step_count >= ROUNDED_FROM * training.steps)
         loss = (weights * (found - wanted).square().mean((1, 2, 3))).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), LARGEST_GRADIENT)
-        rate = training.network_rate * schedule(self.step_count / training.steps, self.step_count, training.final_rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self._remember()
-        self.step_count += 1
+        self.descend(loss, training)
         before = (weights * wanted.square().mean((1, 2, 3))).mean()
         return float(loss.detach() / before.clamp_min(1e-6))
 
@@ -85,12 +73,6 @@ class RefineTrainer:
         return sample(page, index, (slice(top, top + sides[0]), slice(left, left + sides[1])),
                       mirrored=bool(rng.random() < 0.5), turned=bool(rng.random() < 0.5))
 
-    @torch.no_grad()
-    def _remember(self) -> None:
-        memory = min(MEAN_MEMORY, (self.step_count + 1) / (self.step_count + 10))
-        for name, value in self.net.named_parameters():
-            self.mean[name].lerp_(value, 1 - memory)
-
     def averaged(self) -> RefineNet:
         """The network with the running mean of the weights, on the CPU."""
         kept = RefineNet(self.recipe.network.width, self.recipe.network.depth, torch.Generator())
@@ -100,18 +82,6 @@ class RefineTrainer:
     def tensors(self) -> Arrays:
         """Tensors `refine.*` of a pack."""
         return self.averaged().tensors()
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs besides recipe and pages."""
-        return {"net": self.net.state_dict(), "mean": self.mean, "optimizer": self.optimizer.state_dict(),
-                "step_count": self.step_count}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from `state` of the same recipe and pages."""
-        self.net.load_state_dict(state["net"])
-        self.mean = {name: value.to(self.device) for name, value in state["mean"].items()}
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step_count = int(state["step_count"])
 
 
 def sample(page: CodedPage, index: int, at: tuple[slice, slice], *, mirrored: bool = False,
@@ -132,4 +102,9 @@ def sample(page: CodedPage, index: int, at: tuple[slice, slice], *, mirrored: bo
 
 
 def _batch(items: tuple[NDArray[Any], ...]) -> Tensor:
-    return torch.from_numpy(np.stack([item.transpose(2, 0, 1) for item in items]).astype(np.float32))
+    """Planes (h, w, channels) of several cuts as (n, channels, h, w), zeros beside those of pages below SIDE."""
+    sides = [max(item.shape[axis] for item in items) for axis in (0, 1)]
+    batch = np.zeros((len(items), items[0].shape[2], *sides), np.float32)
+    for place, item in zip(batch, items, strict=True):
+        place[:, :item.shape[0], :item.shape[1]] = item.transpose(2, 0, 1)
+    return torch.from_numpy(batch)

@@ -23,7 +23,7 @@ from lrmcodec.decoders.wavelet_contexts import QUARTERS, UNIT, Earlier
 from lrmcodec.decoders.wavelet_model import side_inputs
 from lrmcodec.decoders.wavelet_transform import Bands, analyze, merge_level
 from lrmcodec.quantize import pixel_step
-from lrmcodec.train.optimizer import schedule
+from lrmcodec.train.optimizer import Averaged
 from lrmcodec.train.pages import draw_page
 from lrmcodec.train.recipe import Recipe
 from lrmcodec.train.wavelet_net import BandNet, EntropyNet, bits_of
@@ -34,15 +34,13 @@ BASIS_PICTURES = 6  # a step looks at; the finest level of FINEST_PICTURES of th
 FINEST_PICTURES = 2
 LATENT_SHARE = 0.4  # of the loss, beside 1 for the basis pictures
 SOFT_BITS = 200.0  # pages of fewer bits count less
-LARGEST_GRADIENT = 0.5
 MEAN_MEMORY = 0.99  # of the running mean of the weights
-SECOND_MEMORY = 0.99  # of Adam; its usual one reaches back too far for a thousand steps
 
 LevelData = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
 """Coarse values in quarters (n, h, w), symbols (n, 3, h, w) and which places there are, (3, h, w)."""
 
 
-class WaveletTrainer:
+class WaveletTrainer(Averaged[EntropyNet]):
     """Networks, their optimizer and the pages they learn from.
 
     Parameters
@@ -56,14 +54,11 @@ class WaveletTrainer:
 
     def __init__(self, recipe: Recipe, files: dict[str, list[Path]], device: str = "cpu") -> None:
         self.recipe, self.files, self.device = recipe, files, torch.device(device)
-        self.net = EntropyNet(recipe.network.channels, recipe.network.width)
+        net = EntropyNet(recipe.network.channels, recipe.network.width)
         generator = torch.Generator().manual_seed(recipe.training.seed)
-        self.net.latent.reset(generator)
-        self.net.basis.reset(generator)
-        self.net.to(self.device)
-        self.mean = {name: value.detach().clone() for name, value in self.net.named_parameters()}
-        self.optimizer = torch.optim.Adam(self.net.parameters(), betas=(0.9, SECOND_MEMORY))
-        self.step_count = 0
+        net.latent.reset(generator)
+        net.basis.reset(generator)
+        super().__init__(net.to(self.device), MEAN_MEMORY)
 
     def step(self) -> float:
         """One step; returns bits a coefficient of the pictures looked at."""
@@ -75,22 +70,8 @@ class WaveletTrainer:
         latent = self.bits(levels, [0], q, None).sum()
         basis = self.bits(levels, picked.tolist(), q, rng).sum()
         loss = LATENT_SHARE * latent / (latent.detach() + SOFT_BITS) + basis / (basis.detach() + SOFT_BITS)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), LARGEST_GRADIENT)
-        rate = training.network_rate * schedule(self.step_count / training.steps, self.step_count, training.final_rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self._remember()
-        self.step_count += 1
+        self.descend(loss, training)
         return float((latent + basis).detach()) / float((len(picked) + 1) * page[0].size)
-
-    @torch.no_grad()
-    def _remember(self) -> None:
-        memory = min(MEAN_MEMORY, (self.step_count + 1) / (self.step_count + 10))
-        for name, value in self.net.named_parameters():
-            self.mean[name].lerp_(value, 1 - memory)
 
     def bits(self, levels: dict[int, LevelData], pictures: list[int], q: float,
              rng: np.random.Generator | None) -> Tensor:
@@ -125,19 +106,7 @@ class WaveletTrainer:
     def take(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Start from the weights of a pack."""
         self.net.take({name: torch.from_numpy(value.copy()) for name, value in tensors.items()})
-        self.mean = {name: value.detach().clone() for name, value in self.net.named_parameters()}
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs besides recipe and pages."""
-        return {"net": self.net.state_dict(), "mean": self.mean, "optimizer": self.optimizer.state_dict(),
-                "step_count": self.step_count}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from `state` of the same recipe and pages."""
-        self.net.load_state_dict(state["net"])
-        self.mean = {name: value.to(self.device) for name, value in state["mean"].items()}
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step_count = int(state["step_count"])
+        self.forget()
 
 
 def _draw_q(rng: np.random.Generator) -> float:

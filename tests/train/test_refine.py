@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import random_phantom
 from lrmcodec.train import coded_pages, refine_job
-from lrmcodec.train import pages as pages_module
 from lrmcodec.train.recipe import Data, Network, Recipe, RecipeError, Training, load_recipe
 from lrmcodec.train.refine_net import RefineNet
 from lrmcodec.train.refine_trainer import sample
@@ -30,14 +28,8 @@ RECIPE = Recipe("tiny", "refined", Data(simulated=3), Network(width=6, depth=3),
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    torch.set_num_threads(1)
-
-    def phantom(preset: str, seed: int, view: str) -> tuple[str, Any]:
-        return f"phantom {preset} {seed}", lambda: random_phantom(seed, frame_count=9, size=(40, 33)).clip.frames
-
+def quick(phantom_pages: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages_module, "_simulated", phantom)
         patch.setattr(refine_job, "CODED_PAGES", 4)
         patch.setattr(coded_pages, "TEST_Q", (110.0,))
         patch.setattr(coded_pages, "TEST_PICTURES", 3)

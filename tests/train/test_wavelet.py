@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from lrmcodec import codec
@@ -21,7 +20,6 @@ from lrmcodec.decoders.wavelet_transform import merge_level
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import random_phantom
-from lrmcodec.train import pages as pages_module
 from lrmcodec.train import wavelet_job
 from lrmcodec.train.recipe import Data, Network, Recipe, RecipeError, Training
 from lrmcodec.train.run import Outcome, run
@@ -34,14 +32,8 @@ RECIPE = Recipe("tiny", "wavelet", Data(simulated=4), Network(channels=6, width=
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    torch.set_num_threads(1)
-
-    def phantom(preset: str, seed: int, view: str) -> tuple[str, Any]:
-        return f"phantom {preset} {seed}", lambda: random_phantom(seed, frame_count=9, size=(40, 33)).clip.frames
-
+def quick(phantom_pages: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages_module, "_simulated", phantom)
         patch.setattr(wavelet_job, "OFFSET_PAGES", 2)
         yield
 
