@@ -519,7 +519,7 @@ def test_stdout_on_a_full_disk(coded: Path) -> None:
 
 def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     source, target = tmp_path / "heart.npy", tmp_path / "x.lrm"
-    np.save(source, beating_heart(size=(64, 64)).frames)
+    np.save(source, beating_heart(size=(112, 112)).frames)
     with subprocess.Popen([COMMAND, "-v", "encode", str(source), "-o", str(target), "--ratio", "30"],
                           stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
