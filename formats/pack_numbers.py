@@ -15,5 +15,6 @@ class NumberedPack(NamedTuple):
 NUMBERED = {
     1: NumberedPack(bytes.fromhex("db67ebd11c384868"), 2),  # spatial
     2: NumberedPack(bytes.fromhex("c8b8058d1111654e"), 5),  # wavelet
+    3: NumberedPack(bytes.fromhex("3fc8a0ad55616c9b"), 7),  # refined
 }
 NUMBERS = {pack: number for number, pack in NUMBERED.items()}

@@ -60,6 +60,8 @@ CASES = {
     "autoencoder_parts": Case(EVEN, MOTION, 6),
     "wavelet": Case(EVEN, {"rank": 3, "quality": 70, "pack": "wavelet"}),
     "wavelet_parts": Case(EVEN, {"rank": 2, "quality": 45, "pack": "wavelet"}, 6),
+    "refined": Case(EVEN, {"rank": 3, "quality": 70, "pack": "refined"}),
+    "refined_parts": Case(EVEN, {"rank": 2, "quality": 45, "pack": "refined"}, 6),
 }
 
 
