@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 @click.option("--fps", type=options.POSITIVE, metavar="F", help="Render F frames a second instead of the coded ones.")
 @click.option("--times", type=options.parse_times, metavar="T0,T1,...", help="Render frames at these times in seconds.")
 @options.size("Render at another size.")
+@click.option("--rank", type=click.IntRange(min=0), metavar="R", help="Show the first R basis pictures only: quicker.")
+@click.option("--partial", is_flag=True, help="Show what there is of a file that was cut off, and say what is missing.")
+@click.option("--max-bytes", type=click.IntRange(min=1), metavar="N",
+              help="Read the first N bytes only, as if the file were cut off there.")
 @options.span
 @options.dicom
 @options.strict
@@ -35,11 +39,13 @@ if TYPE_CHECKING:
 @options.as_json
 @pass_console
 def decode(console: Console, source: str, output: str | None, fps: float | None, times: list[float] | None,
-           size: tuple[int, int] | None, start: float | None, duration: float | None, pack: str | None, device: str,
-           keep_study: bool, dicom_pixels: str | None, strict: bool, force: bool, as_json: bool) -> None:
+           size: tuple[int, int] | None, rank: int | None, partial: bool, max_bytes: int | None, start: float | None,
+           duration: float | None, pack: str | None, device: str, keep_study: bool, dicom_pixels: str | None,
+           strict: bool, force: bool, as_json: bool) -> None:
     """Decode a .lrm file to a clip, at its own frame times or any others.
 
-    '-' reads the file from stdin.
+    '-' reads the file from stdin. A file that was cut off, as when it is still on its way, is refused, unless --partial
+    is given: then its frames are shown as well as what is there allows.
     """
     options.at_most_one(fps=fps, times=times)
     target = _check_output(source, output, force)
@@ -50,8 +56,8 @@ def decode(console: Console, source: str, output: str | None, fps: float | None,
     from lrmcodec.formats.video import write_frames
 
     began = time.perf_counter()
-    file = open_lrm(source, pack=pack, device=device)
-    tell_warnings(console, source, file.warnings, strict)
+    file = open_lrm(source, pack=pack, device=device, rank=rank, partial=partial, max_bytes=max_bytes)
+    tell_warnings(console, source, (*file.missing, *file.warnings), strict)
     wanted = file.select_times(fps=fps, times_s=times, start_s=start, duration_s=duration)
     relative = wanted - wanted[0]
     metadata = {**file.metadata, **file.compression(wanted, size)}

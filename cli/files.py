@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,11 +82,11 @@ def read_study(console: Console, path: str, clip: Clip, masked: bool = False) ->
     return (tags.masked() if masked else tags).to_bytes()
 
 
-def open_lrm(path: str, *, pack: str | None = None, device: str = "auto") -> LrmFile:
-    """Open a .lrm file by name, or from stdin when the name is '-'."""
+def open_lrm(path: str, **how: Any) -> LrmFile:
+    """Open a .lrm file by name, or from stdin when the name is '-'; keyword arguments as of `reader.open`."""
     from lrmcodec import reader
 
-    return reader.open(sys.stdin.buffer.read() if path == STREAM else path, pack=pack, device=device)
+    return reader.open(sys.stdin.buffer.read() if path == STREAM else path, **how)
 
 
 def beside(source: str, ending: str) -> str:

@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.formats.errors import FormatError, LrmError
+from lrmcodec.formats.fields import MAX_FILE_BYTES
 from lrmcodec.formats.picture import OBU_FRAME, OBU_SEQUENCE, TEMPORAL_DELIMITER, obu
 from lrmcodec.formats.priority import kept_priority
+from lrmcodec.formats.varint import MAX_BYTES as MAX_VARINT_BYTES
 from lrmcodec.formats.varint import read_varint, write_varint
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only; the encoder otherwise talks on stderr
@@ -165,8 +167,10 @@ def _pictures(units: tuple[bytes, ...], header: bytes) -> Iterator[av.VideoFrame
                           DAMAGED) from error
 
 
-def open_video(data: bytes, count: int, size: tuple[int, int]) -> Video:
+def open_video(data: bytes, count: int, size: tuple[int, int], *, is_cut: bool = False) -> Video:
     """Take the stream of `count` frames of (H, W) apart; every length and size is checked, nothing decoded.
+
+    Of a stream that was cut off (`is_cut`) the frames before the first that is not whole are taken, one at least.
 
     Raises
     ------
@@ -178,8 +182,10 @@ def open_video(data: bytes, count: int, size: tuple[int, int]) -> Video:
     header, at = data[at:at + length], at + length
     if group < 1 or _frame_size(header) != padded_size(size):
         raise FormatError("the video's header does not fit the file.", DAMAGED)
-    units = []
-    for _ in range(count):
+    units: list[bytes] = []
+    while len(units) < count:
+        if is_cut and units and _ends_in_unit(data, at):
+            return Video(len(units), size, group, header, tuple(units))
         length, at = read_varint(data, at, limit=len(data))
         unit, at = data[at:at + length], at + length
         if len(unit) < length or any(kind not in FRAME_KINDS for kind, _ in _obus(unit)):
@@ -188,6 +194,15 @@ def open_video(data: bytes, count: int, size: tuple[int, int]) -> Video:
     if at != len(data):
         raise FormatError(f"{len(data) - at} bytes follow the last video frame.", DAMAGED)
     return Video(count, size, group, header, tuple(units))
+
+
+def _ends_in_unit(data: bytes, at: int) -> bool:
+    """Whether data end before the end of the unit at `at`."""
+    try:
+        length, start = read_varint(data, at, limit=MAX_FILE_BYTES)
+    except FormatError:
+        return len(data) < at + MAX_VARINT_BYTES
+    return start + length > len(data)
 
 
 def padded_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from lrmcodec.formats.errors import FormatError
 CHANCE_BITS = 16
 HALF = 1 << CHANCE_BITS - 1
 WORD_BYTES = 4
+AHEAD_WORDS = 2  # of the decoder's state, beyond the words that it is done with
 
 Chances = NDArray[np.int64]
 Bits = NDArray[np.int32]
@@ -42,6 +43,11 @@ class BinaryEncoder:
         if bits.size:
             self._range.encode(np.ascontiguousarray(bits), self._model, chances / float(1 << CHANCE_BITS))
         return bits
+
+    @property
+    def words(self) -> int:
+        """Whole words that the decisions so far take."""
+        return int(self._range.pos()[0])
 
     def finish(self) -> bytes:
         """All bytes, big-endian words with the shortest possible end."""
@@ -91,6 +97,27 @@ class BinaryDecoder:
         except AssertionError as error:  # what constriction raises on impossible data
             raise FormatError("range-coded decisions are not valid.", DAMAGED) from error
         return np.asarray(read, np.int32)
+
+
+class CountingDecoder(BinaryDecoder):
+    """A decoder that knows how far it has looked, for bytes that may be cut off.
+
+    What was read is coded again, which takes an encoder as many words as the decoder has gone through: the decoder
+    itself does not say it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._again = BinaryEncoder()
+
+    def bits(self, bits: Bits, chances: Chances) -> Bits:
+        """Read decisions; see `BinaryDecoder`."""
+        return self._again.bits(super().bits(bits, chances), chances)
+
+    @property
+    def seen_bytes(self) -> int:
+        """Bytes that may have had a part in the decisions so far: those behind them can be missing."""
+        return WORD_BYTES * (self._again.words + AHEAD_WORDS)
 
 
 def _shortest(tail: bytes, lower: int, size: int) -> bytes:

@@ -47,7 +47,8 @@ __all__ = [
     "byte_counts", "check_size", "inspect_file", "pack_file", "segment_bounds", "segment_bytes", "unpack_file",
 ]
 
-READERS: dict[int, Callable[[bytes], Layout]] = {1: layout_v1.read_layout, VERSION: layout_v2.read_layout}
+READERS: dict[int, Callable[..., Layout]] = {1: layout_v1.read_layout, VERSION: layout_v2.read_layout}
+USEFUL_IN_PART = frozenset({Component.PICTURES, Component.WAVELETS, Component.VIDEO})
 MAX_METADATA_BYTES = 1 << 20
 MAX_METADATA_DEPTH = 16
 MAX_STUDY_BYTES = 1 << 20
@@ -66,11 +67,15 @@ class CodedSegment:
         Quantizer index, 0 (finest) to 255, a multiple of 1/16.
     components : mapping
         Payload bytes by component id, in file order.
+    missing : frozenset of int
+        Components whose end is missing, or all of them, since the file was cut off. Of those that are of use without
+        their end the beginning stands in `components`.
     """
 
     rank: int
     q: float
     components: Mapping[int, bytes]
+    missing: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -170,8 +175,8 @@ def byte_counts(data: bytes) -> dict[str, int]:
     return inspect_file(data)[1]
 
 
-def inspect_file(data: bytes) -> tuple[CodedClip, dict[str, int]]:
-    """Take a .lrm file apart, and count its bytes by purpose.
+def inspect_file(data: bytes, *, partial: bool = False) -> tuple[CodedClip, dict[str, int]]:
+    """Take a .lrm file apart, and count its bytes by purpose; with `partial` also one whose end is missing.
 
     Purposes are `header` (prefix, header, directory) and the names of components, `component_<id>` for ancillary ones
     that are not known. The counts add up to the file's length.
@@ -179,17 +184,19 @@ def inspect_file(data: bytes) -> tuple[CodedClip, dict[str, int]]:
     Raises
     ------
     FormatError
-        On a wrong magic, an unknown version, a wrong checksum, or any field out of its limits.
+        On a wrong magic, an unknown version, a wrong checksum, or any field out of its limits; with `partial` not on
+        the checksum, which nobody can compare without the end, but when even the directory is not whole.
     """
-    layout = _read_layout(data)
-    return _take_apart(layout, data), _count(layout)
+    layout = _read_layout(data, partial)
+    return _take_apart(layout, data), _count(layout, len(data))
 
 
 def _take_apart(layout: Layout, data: bytes) -> CodedClip:
     header = layout.header
     own = dict(layout.cut(data, layout.own))
-    segments = [CodedSegment(fields["rank"], fields["q_16"] / Q_STEPS, dict(layout.cut(data, entries)))
-                for fields, entries in layout.segments]
+    if any(len(own[component]) < length for component, length in layout.own):
+        raise FormatError(f"the file ends after {len(data)} bytes, before what belongs to its frames.", DAMAGED)
+    segments = [_segment(fields, entries, dict(layout.cut(data, entries))) for fields, entries in layout.segments]
     timing = Timing(header["rate_num"], header["rate_den"], own.get(Component.TIMES, b""))
     if bool(timing.payload) == bool(timing.rate_num):
         raise FormatError("frame times are given twice or not at all.", DAMAGED)
@@ -203,17 +210,25 @@ def _take_apart(layout: Layout, data: bytes) -> CodedClip:
     )
 
 
-def _count(layout: Layout) -> dict[str, int]:
+def _segment(fields: Mapping[str, Any], entries: Sequence[tuple[int, int]], there: dict[int, bytes]) -> CodedSegment:
+    missing = frozenset(component for component, length in entries if len(there[component]) < length)
+    kept = {component: payload for component, payload in there.items()
+            if component not in missing or (component in USEFUL_IN_PART and payload)}
+    return CodedSegment(fields["rank"], fields["q_16"] / Q_STEPS, kept, missing)
+
+
+def _count(layout: Layout, file_bytes: int) -> dict[str, int]:
     """Bytes by purpose."""
-    counts = {"header": layout.payload_start}
-    for component, length in [*layout.own, *(entry for _, entries in layout.segments for entry in entries)]:
+    counts, left = {"header": layout.payload_start}, file_bytes - layout.payload_start
+    for component, promised in [*layout.own, *(entry for _, entries in layout.segments for entry in entries)]:
         known = component in Component.__members__.values()
         name = Component(component).name.lower() if known else f"component_{component}"
-        counts[name] = counts.get(name, 0) + length
+        length = min(promised, left)
+        counts[name], left = counts.get(name, 0) + length, left - length
     return counts
 
 
-def _read_layout(data: bytes) -> Layout:
+def _read_layout(data: bytes, partial: bool) -> Layout:
     """Magic, least length and version, in that order, before anything else is looked at."""
     if data[:3] != MAGIC[:len(data[:3])] or not data:
         raise FormatError(f"not a .lrm file: it begins with {data[:3]!r}, expected {MAGIC!r}.",
@@ -224,7 +239,7 @@ def _read_layout(data: bytes) -> Layout:
     if version not in READERS:
         raise FormatError(f"format version {version}, this program reads versions up to {VERSION}.",
                           "Use a newer lrmcodec.")
-    return READERS[version](data)
+    return READERS[version](data, partial=partial)
 
 
 def _pack_metadata(metadata: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,8 @@ from lrmcodec.formats.varint import read_varint, write_varint
 
 MAX_FILE_BYTES = (1 << 32) - 1
 DAMAGED = "The file is damaged; get another copy."
+CUT_OR_DAMAGED = ("The file is damaged or cut off; get another copy. 'lrmcodec decode --partial' shows what there is "
+                  "of one that was cut off.")
 
 
 @dataclass(frozen=True)

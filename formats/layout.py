@@ -74,12 +74,16 @@ class Layout:
         Fields and entries of every segment.
     payload_start : int
         Offset of the first payload.
+    is_cut : bool
+        Whether payloads may be missing from some byte on, since the file was cut off. A length that nobody knows any
+        more is one more than the bytes that are there.
     """
 
     header: dict[str, Any]
     own: list[Entry]
     segments: list[tuple[dict[str, Any], list[Entry]]]
     payload_start: int
+    is_cut: bool = False
 
     def __post_init__(self) -> None:
         self._at = self.payload_start

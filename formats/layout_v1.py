@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection
 
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.formats.fields import DAMAGED, MAX_FILE_BYTES, Field, read_fields
+from lrmcodec.formats.fields import CUT_OR_DAMAGED, DAMAGED, MAX_FILE_BYTES, Field, read_fields
 from lrmcodec.formats.layout import (
     CLIP_COMPONENTS,
     ENTRY,
@@ -52,15 +52,17 @@ SEGMENT = (
 PREFIX_BYTES = 12
 
 
-def read_layout(data: bytes) -> Layout:
+def read_layout(data: bytes, *, partial: bool = False) -> Layout:
     """Header and directory of a file whose magic and version are right.
 
     Raises
     ------
     FormatError
-        On a wrong length or checksum, or any field out of its limits.
+        On a wrong length or checksum, unless the file may be cut off (`partial`), or any field out of its limits.
     """
-    _check_prefix(data)
+    is_cut = _is_cut(data) if partial else False
+    if not is_cut:
+        _check_prefix(data)
     header, at = read_fields(HEADER, data, PREFIX_BYTES)
     check_header(header)
     own, at = _read_entries(data, at, header["component_count"], CLIP_COMPONENTS)
@@ -70,17 +72,23 @@ def read_layout(data: bytes) -> Layout:
         check_segment(fields, header, stop - start)
         entries, at = _read_entries(data, at, fields["component_count"], SEGMENT_COMPONENTS)
         segments.append((fields, entries))
-    layout = Layout(header, own, segments, at)
+    layout = Layout(header, own, segments, at, is_cut)
     expected = at + sum(length for _, length in layout.entries)
-    if expected != len(data):
+    if expected < len(data) or (expected > len(data) and not is_cut):
         raise FormatError(f"the directory promises {expected} bytes, the file has {len(data)}.", DAMAGED)
     return layout
+
+
+def _is_cut(data: bytes) -> bool:
+    prefix, _ = read_fields(PREFIX, data, 0)
+    return bool(len(data) < prefix["file_bytes"])
 
 
 def _check_prefix(data: bytes) -> None:
     prefix, _ = read_fields(PREFIX, data, 0)
     if prefix["file_bytes"] != len(data):
-        raise FormatError(f"the file has {len(data)} bytes, its header promises {prefix['file_bytes']}.", DAMAGED)
+        raise FormatError(f"the file has {len(data)} bytes, its header promises {prefix['file_bytes']}.",
+                          CUT_OR_DAMAGED)
     found = zlib.crc32(data[PREFIX_BYTES:])
     if prefix["crc32"] != found:
         raise FormatError(f"checksum {found:08x}, expected {prefix['crc32']:08x}.", DAMAGED)

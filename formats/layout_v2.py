@@ -11,7 +11,7 @@ from enum import IntFlag
 from typing import Any, NamedTuple
 
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.formats.fields import DAMAGED, MAX_FILE_BYTES, Field, read_fields, write_fields
+from lrmcodec.formats.fields import CUT_OR_DAMAGED, DAMAGED, MAX_FILE_BYTES, Field, read_fields, write_fields
 from lrmcodec.formats.layout import (
     CLIP_COMPONENTS,
     ENTRY,
@@ -124,18 +124,18 @@ def write_segment(segment: SegmentContent) -> bytes:
     return _write_segment(segment, is_last=False)
 
 
-def read_layout(data: bytes) -> Layout:
+def read_layout(data: bytes, *, partial: bool = False) -> Layout:
     """Header and directory of a file whose magic and version are right.
 
     Raises
     ------
     FormatError
-        On a wrong checksum, or any field out of its limits.
+        On a wrong checksum, unless the file may be cut off (`partial`), or any field out of its limits.
     """
     prefix, _ = read_fields(PREFIX, data, 0)
     found = zlib.crc32(data[PREFIX_BYTES:])
-    if prefix["crc32"] != found:
-        raise FormatError(f"checksum {found:08x}, expected {prefix['crc32']:08x}.", DAMAGED)
+    if prefix["crc32"] != found and not partial:
+        raise FormatError(f"checksum {found:08x}, expected {prefix['crc32']:08x}.", CUT_OR_DAMAGED)
     header, at = _read_header(data)
     own, at = _read_entries(data, at, header["component_count"], CLIP_COMPONENTS)
     bounds = segment_bounds(header["frame_count"], header["segment_count"])
@@ -145,7 +145,7 @@ def read_layout(data: bytes) -> Layout:
         check_segment(fields, header, stop - start)
         entries, at = _read_kinds(data, at, fields, is_last=stop == header["frame_count"])
         segments.append((fields, entries))
-    layout = Layout(header, own, segments, at)
+    layout = Layout(header, own, segments, at, prefix["crc32"] != found)
     _give_rest(layout, len(data))
     return layout
 
@@ -276,7 +276,9 @@ def _give_rest(layout: Layout, file_bytes: int) -> None:
     """Give what remains of the file to the last entry."""
     last = layout.segments[-1][1]
     promised = layout.payload_start + sum(length for _, length in layout.entries if length != REST)
-    if promised > file_bytes or (promised < file_bytes and not (last and last[-1][1] == REST)):
+    has_rest = bool(last) and last[-1][1] == REST
+    too_many = not has_rest and (promised < file_bytes or (layout.is_cut and promised == file_bytes))
+    if too_many or (promised > file_bytes and not layout.is_cut):
         raise FormatError(f"the directory promises {promised} bytes, the file has {file_bytes}.", DAMAGED)
-    if last and last[-1][1] == REST:
-        last[-1] = last[-1][0], file_bytes - promised
+    if has_rest:
+        last[-1] = last[-1][0], max(file_bytes - promised, 0) + layout.is_cut

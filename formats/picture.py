@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.formats.errors import FormatError, LrmError
+from lrmcodec.formats.fields import MAX_FILE_BYTES
 from lrmcodec.formats.priority import kept_priority
 from lrmcodec.formats.varint import read_varint, write_varint
 
@@ -73,16 +74,48 @@ def decode_pictures(data: bytes, count: int, size: tuple[int, int]) -> NDArray[n
         When the records are not AV1 stills of the promised size.
     """
     tiles = np.empty((count, *size), np.float32)
-    first = offset = 0
-    shapes = page_shapes(count, size)
-    for index, shape in enumerate(shapes):
-        length = len(data) - offset
-        if index < len(shapes) - 1:
-            length, offset = read_varint(data, offset, limit=len(data))
+    first = 0
+    for record, shape in zip(_records(data, count, size), page_shapes(count, size), strict=True):
         part = tiles[first:first + _tiles_per_page(size)]
-        part[:] = _unstack(_decode_page(data[offset:offset + length], shape), part.shape)
-        first, offset = first + len(part), offset + length
+        part[:] = _unstack(_decode_page(record, shape), part.shape)
+        first += len(part)
     return tiles
+
+
+def whole_pages(data: bytes, count: int, size: tuple[int, int]) -> tuple[bytes, int]:
+    """Of the pages of `count` tiles that were cut off, those that are whole, as pages alone; and their tiles.
+
+    The last one never is, since it does not tell its length.
+    """
+    records: list[bytes] = []
+    for record, is_whole in _cut_records(data, len(page_shapes(count, size)) - 1):
+        if not is_whole:
+            break
+        records.append(record)
+    alone = b"".join(write_varint(len(r)) + r for r in records[:-1]) + b"".join(records[-1:])
+    return alone, min(len(records) * _tiles_per_page(size), count)
+
+
+def _records(data: bytes, count: int, size: tuple[int, int]) -> Iterator[bytes]:
+    """The record of every page."""
+    offset = 0
+    for _ in page_shapes(count, size)[1:]:
+        length, offset = read_varint(data, offset, limit=len(data))
+        yield data[offset:offset + length]
+        offset += length
+    yield data[offset:]
+
+
+def _cut_records(data: bytes, count: int) -> Iterator[tuple[bytes, bool]]:
+    """Records with lengths, up to `count`, and whether they are whole."""
+    offset = 0
+    for _ in range(count):
+        try:
+            length, offset = read_varint(data, offset, limit=MAX_FILE_BYTES)
+        except FormatError:  # cut off inside the length
+            return
+        yield data[offset:offset + length], offset + length <= len(data)
+        offset += length
 
 
 def page_shapes(count: int, size: tuple[int, int]) -> list[tuple[int, int]]:

@@ -162,17 +162,17 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
 def decode(source: str | PathLike[str] | bytes | LrmFile, *, fps: float | None = None,
            times_s: ArrayLike | None = None, size: tuple[int, int] | None = None,
            start_s: float | None = None, duration_s: float | None = None, pack: str | PathLike[str] | None = None,
-           device: str = "auto") -> Clip:
+           device: str = "auto", rank: int | None = None, partial: bool = False) -> Clip:
     """Decode a .lrm file to a clip, at its own frame times, at `fps`, or at `times_s` (seconds, increasing).
 
     `size` (H, W) renders at another size; `start_s` and `duration_s` choose a span. Times of the clip returned
-    begin at 0; its metadata and warnings are the file's, with `LrmFile.compression`. Errors as in `open`;
-    TargetError when the times lie outside the clip.
+    begin at 0; its metadata and warnings are the file's, with `LrmFile.compression` and `LrmFile.missing`. `rank` and
+    `partial`, for a source that is not open yet, and errors as in `open`; TargetError when times lie outside the clip.
     """
-    file = source if isinstance(source, LrmFile) else open(source, pack=pack, device=device)
+    file = source if isinstance(source, LrmFile) else open(source, pack=pack, device=device, rank=rank, partial=partial)
     wanted = file.select_times(fps=fps, times_s=times_s, start_s=start_s, duration_s=duration_s)
     metadata = {**file.metadata, **file.compression(wanted, size)}
-    return Clip(file.frames(wanted, size), wanted - wanted[0], metadata, file.warnings)
+    return Clip(file.frames(wanted, size), wanted - wanted[0], metadata, (*file.missing, *file.warnings))
 
 
 def _code_segments(coder: SegmentCoder, clip: Clip, shell: CodedClip, target: Target,

@@ -47,6 +47,11 @@ class LrmFile:
         'auto', 'cpu' or 'cuda'; only decoders with weights use it.
     decoder : Decoder, optional
         The decoder, where the caller has it.
+    rank : int, optional
+        Show frames by so many of the file's components, the first: quicker, and less like the clip.
+    partial : bool
+        Take a file whose end is missing as well: `missing` says what is not there, and frames and times are those that
+        are. Its checksum cannot be compared, so that damage goes unseen. Its pack is looked for at once.
 
     Attributes
     ----------
@@ -59,18 +64,20 @@ class LrmFile:
     """
 
     def __init__(self, data: bytes, *, pack: str | PathLike[str] | None = None, device: str = "auto",
-                 decoder: Decoder | None = None) -> None:
-        self.coded, self.byte_counts = inspect_file(data)
+                 decoder: Decoder | None = None, rank: int | None = None, partial: bool = False) -> None:
+        self.coded, self.byte_counts = inspect_file(data, partial=partial)
         self.size_bytes = len(data)
+        self._first = self._check_rank(rank)
         self._pack_hint, self._device, self._given = pack, device, decoder
         self._kept = lru_cache(maxsize=SEGMENTS_KEPT)(self._restore)
         self._films = lru_cache(maxsize=SEGMENTS_KEPT)(self._open_film)
         self._pictured = lru_cache(maxsize=1)(self._fit_pictures)
+        self._bounds = self._bounds_there()
 
     @property
     def times_s(self) -> Array:
         """Frame times in seconds (T,)."""
-        return self.coded.times_s
+        return self.coded.times_s[:self._bounds[-1][1]]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -111,13 +118,36 @@ class LrmFile:
     @property
     def ratio(self) -> float:
         """Compression ratio: T * H * W bytes over the file's bytes."""
-        return ratio(self.coded.frame_count * self.size[0] * self.size[1], self.size_bytes)
+        return ratio(len(self.times_s) * self.size[0] * self.size[1], self.size_bytes)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not there of a file that was cut off, in sentences; none of a whole file."""
+        if not self._is_cut:
+            return ()
+        said = [f"the file is cut off after {self.size_bytes:,} bytes: without the rest nobody can tell whether they "
+                "are sound"]
+        index = len(self._bounds) - 1
+        start, stop = self._bounds[index]
+        if self.film(index) is None:
+            shown, coded = self.segment(index).coeffs.shape[1], self.coded.segments[index].rank
+            wanted = coded if self._first is None else min(self._first, coded)
+            since = f", from {self.times_s[start]:.3f} s on" if index else ""
+            said += [f"{shown} of {wanted} basis pictures are there{since}"] * (shown < wanted)
+        if stop < self.coded.frame_count:
+            said += [f"{stop} of {self.coded.frame_count} frames are there, the first {self.duration_s:.3f} s"]
+        return tuple(said)
+
+    @property
+    def _is_cut(self) -> bool:
+        return any(segment.missing for segment in self.coded.segments)
 
     @property
     def is_lossless(self) -> bool:
         """Whether all frames are promised to come back exactly, at their own times and size."""
-        films = [self._films(index) for index in range(len(self.coded.segments))]
-        return all(film is not None and film.mode.name != "LOSSY" and film.max_error == 0 for film in films)
+        films = [self._films(index) for index in range(len(self._bounds))]
+        return not self._is_cut and all(film is not None and film.mode.name != "LOSSY" and film.max_error == 0
+                                        for film in films)
 
     def compression(self, times_s: ArrayLike | None = None, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """What frames at these times and of this size went through, as metadata of the clip they make.
@@ -158,8 +188,10 @@ class LrmFile:
     @property
     def coeffs(self) -> list[Array]:
         """Coefficients (frames, rank) of every segment; each segment has its own basis."""
+        if self._is_cut or self._first is not None:
+            return [self.segment(index).coeffs[:stop - start] for index, (start, stop) in enumerate(self._bounds)]
         return [restore_coeffs(self.decoder, segment, stop - start, self.size)
-                for segment, (start, stop) in zip(self.coded.segments, self.coded.segment_bounds, strict=True)]
+                for segment, (start, stop) in zip(self.coded.segments, self._bounds, strict=True)]
 
     def segment(self, index: int) -> RestoredSegment:
         """Latent, basis and coefficients of segment `index`, from 0 on; the last ones asked for are kept.
@@ -173,7 +205,44 @@ class LrmFile:
 
     def _restore(self, index: int) -> RestoredSegment:
         start, stop = self.coded.segment_bounds[index]
-        return restore_segment(self.decoder, self.coded.segments[index], stop - start, self.size)
+        return restore_segment(self.decoder, self.coded.segments[index], stop - start, self.size, self._first)
+
+    def _check_rank(self, rank: int | None) -> int | None:
+        if rank is None:
+            return None
+        if not 0 <= rank <= self.rank:
+            raise TargetError(f"the file has {self.rank} basis pictures, not {rank}.", f"Give --rank 0 to {self.rank}.")
+        if any(Component.VIDEO in segment.components for segment in self.coded.segments):
+            raise TargetError("frames of the file are coded as video, which has no rank.", "Leave --rank out.")
+        return rank
+
+    def _bounds_there(self) -> list[tuple[int, int]]:
+        """Frames of the segments that can be shown, up to the first of which something is missing.
+
+        Raises
+        ------
+        FormatError
+            When there are none.
+        """
+        bounds: list[tuple[int, int]] = []
+        for index, (start, stop) in enumerate(self.coded.segment_bounds):
+            there = self._count_there(index) if self.coded.segments[index].missing else stop - start
+            if there:
+                bounds.append((start, start + there))
+            if there < stop - start:
+                break
+        if not bounds:
+            raise FormatError(f"the file is cut off after {self.size_bytes} bytes, before its first picture is whole.",
+                              "Get more of it.")
+        return bounds
+
+    def _count_there(self, index: int) -> int:
+        """Frames of a segment of which something is missing that can be shown."""
+        try:
+            film = self.film(index)
+            return film.count if film is not None else len(self.segment(index).coeffs)
+        except (FormatError, TargetError):
+            return 0
 
     def film(self, index: int) -> VideoSegment | None:
         """The video of segment `index`; None where its frames are mixed from pictures or made by a network.
@@ -267,7 +336,7 @@ class LrmFile:
         Times that go to and fro between segments take long: each change restores a segment anew.
         """
         wanted, shown = self._wanted(times_s), check_size(size or self.size)
-        starts = [self.times_s[first] - SAME_TIME_S for first, _ in self.coded.segment_bounds[1:]]
+        starts = [self.times_s[first] - SAME_TIME_S for first, _ in self._bounds[1:]]
         segments = np.searchsorted(starts, wanted, side="right")
         return self._blocks(wanted, segments, shown)
 
@@ -282,16 +351,16 @@ class LrmFile:
 
     def _render(self, index: int, wanted: Array, size: tuple[int, int]) -> NDArray[np.float32]:
         """Frames (n, H, W) of times (n,) from segment `index` up to the next one's first frame."""
-        stop = self.coded.segment_bounds[index][1]
+        stop = self._bounds[index][1]
         frames = self._frames_at(index, wanted, size)
         after = np.flatnonzero(wanted > self.times_s[stop - 1] + SAME_TIME_S)
-        if len(after) and index + 1 < len(self.coded.segments):
+        if len(after) and index + 1 < len(self._bounds):
             self._blend(frames, after, wanted, index, size)
         return frames
 
     def _frames_at(self, index: int, wanted: Array, size: tuple[int, int]) -> NDArray[np.float32]:
         """Frames (n, H, W) of times (n,) by segment `index` alone, its ends held before and behind it."""
-        first, stop = self.coded.segment_bounds[index]
+        first, stop = self._bounds[index]
         film = self.film(index)
         if film is not None:
             return resized(film.at(positions_at(self.times_s[first:stop], wanted)), size)
@@ -301,7 +370,7 @@ class LrmFile:
     def _blend(self, frames: NDArray[np.float32], after: NDArray[np.intp], wanted: Array, index: int,
                size: tuple[int, int]) -> None:
         """Between two segments: a straight blend of the last frame of one and the first of the next, in place."""
-        stop = self.coded.segment_bounds[index][1]
+        stop = self._bounds[index][1]
         target = self._frames_at(index + 1, self.times_s[stop:stop + 1], size)
         gap = self.times_s[stop] - self.times_s[stop - 1]
         weight = ((wanted[after] - self.times_s[stop - 1]) / gap).astype(np.float32)[:, None, None]
@@ -329,12 +398,13 @@ class LrmFile:
         return wanted
 
 
-def open(source: str | PathLike[str] | bytes, *, pack: str | PathLike[str] | None = None,
-         device: str = "auto") -> LrmFile:
+def open(source: str | PathLike[str] | bytes, *, pack: str | PathLike[str] | None = None, device: str = "auto",
+         rank: int | None = None, partial: bool = False, max_bytes: int | None = None) -> LrmFile:
     """Open a .lrm file by path or bytes for reading at any times.
 
     A .lrm file inside a DICOM file, as 'lrmcodec wrap' makes it, is opened as well. `pack` is a folder to look in for
-    its decoder, besides the shipped ones; `device` as in `LrmFile`.
+    its decoder, besides the shipped ones; `device`, `rank` and `partial` as in `LrmFile`. With `max_bytes` the file is
+    taken as cut off after so many.
 
     Raises
     ------
@@ -342,9 +412,12 @@ def open(source: str | PathLike[str] | bytes, *, pack: str | PathLike[str] | Non
         When the file cannot be read.
     FormatError
         When it is damaged. Packs and devices are looked for when frames or coefficients are.
+    TargetError
+        When the file has no such rank.
     """
-    data = source if isinstance(source, bytes) else read_bytes(Path(source))
-    return LrmFile(unwrapped(data), pack=pack, device=device)
+    data = unwrapped(source if isinstance(source, bytes) else read_bytes(Path(source)))
+    return LrmFile(data if max_bytes is None else data[:max_bytes], pack=pack, device=device, rank=rank,
+                   partial=partial or max_bytes is not None)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -6,9 +6,9 @@ from v + B phi_t (LRM-Functa, equation in section 2.2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,3 +115,28 @@ class Decoder(Protocol):
     def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
                size: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """Frames (n, H, W), gray levels in [0, 1], for coefficient rows (n, r); `size` defaults to the coded one."""
+
+
+@runtime_checkable
+class Progressive(Protocol):
+    """A decoder whose frames are worth seeing without the last components: each adds to the picture of those before."""
+
+    def restore_first(self, components: Components, frame_count: int, size: tuple[int, int], rank: int, q: float,
+                      first: int, missing: Collection[int] = ()) -> RestoredSegment:
+        """As `Decoder.restore`, with no more than the first components, 0 to `rank`.
+
+        Parameters
+        ----------
+        components, frame_count, size, rank, q
+            As in `Decoder.restore`.
+        first : int
+            How many components are wanted.
+        missing : collection of int
+            Ids of components whose end is missing, or all of them: of a file that was cut off. Pictures count that are
+            whole.
+
+        Raises
+        ------
+        FormatError
+            As `Decoder.restore`, and when not even the latent is whole.
+        """

@@ -10,7 +10,7 @@ neither encoding nor decoding needs torch. Paper symbols: v is `latent` (H, W), 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from lrmcodec.decoders.ids import Architecture
 from lrmcodec.formats.container import DAMAGED, MAX_BASIS_VALUES, MAX_RANK, Component
 from lrmcodec.formats.dark import unpack_dark
 from lrmcodec.formats.errors import FormatError
-from lrmcodec.formats.picture import decode_pictures, encode_pictures
+from lrmcodec.formats.picture import decode_pictures, encode_pictures, whole_pages
 from lrmcodec.levels import resized
 from lrmcodec.quantize import code_coeffs, pixel_step, restore_coeffs
 
@@ -77,13 +77,24 @@ class SpatialDecoder:
 
     def restore(self, components: Components, frame_count: int, size: tuple[int, int],
                 rank: int, q: float) -> RestoredSegment:
-        """Decode the still and the coefficients; see `decoders.base.Decoder`."""
+        """Decode pictures and coefficients; see `decoders.base.Decoder`."""
+        return self.restore_first(components, frame_count, size, rank, q, rank)
+
+    def restore_first(self, components: Components, frame_count: int, size: tuple[int, int], rank: int, q: float,
+                      first: int, missing: Collection[int] = ()) -> RestoredSegment:
+        """Decode the stills and the coefficients, and keep the first; see `decoders.base.Progressive`."""
         if Component.PICTURES not in components:
             raise FormatError("the segment has no pictures.", DAMAGED)
-        latent, basis, norms = decode_tiles(components[Component.PICTURES], rank + 1, size, q)
-        steps = coeff_steps(norms, frame_count, q)
+        payload, count = components[Component.PICTURES], rank + 1
+        if Component.PICTURES in missing:
+            payload, count = whole_pages(payload, count, size)
+            if not count:
+                raise FormatError("no picture of the segment is whole.", DAMAGED)
+        latent, basis, norms = decode_tiles(payload, count, size, q)
+        steps = np.pad(coeff_steps(norms, frame_count, q), (0, rank + 1 - count), constant_values=np.inf)
         coeffs = restore_coeffs(components.get(Component.COEFFS, b""), frame_count, steps)
-        return RestoredSegment(*darkened(components.get(Component.DARK, b""), latent, basis), coeffs, size)
+        latent, basis = darkened(components.get(Component.DARK, b""), latent, basis[:first])
+        return RestoredSegment(latent, basis, coeffs[:, :len(basis)], size)
 
     def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
                        rank: int, q: float) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ Neither encoding nor decoding needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,17 @@ from numpy.typing import NDArray
 from lrmcodec.decoders.base import Components, FittedSegment, PackLike, RestoredSegment
 from lrmcodec.decoders.ids import Architecture
 from lrmcodec.decoders.spatial import SpatialDecoder, code_refitted, coeff_steps, darkened
-from lrmcodec.decoders.wavelet_coder import PictureModel, decode_norms, decode_pictures, encode_pictures, needed_tensors
+from lrmcodec.decoders.wavelet_coder import (
+    PictureModel,
+    decode_cut_pictures,
+    decode_norms,
+    decode_pictures,
+    encode_pictures,
+    needed_tensors,
+)
 from lrmcodec.decoders.wavelet_transform import Array
-from lrmcodec.formats.container import Component
-from lrmcodec.formats.errors import PackError
+from lrmcodec.formats.container import DAMAGED, Component
+from lrmcodec.formats.errors import FormatError, PackError
 from lrmcodec.quantize import pixel_step, restore_coeffs
 
 AGAIN = "Install the pack again."
@@ -66,14 +74,15 @@ class WaveletDecoder(SpatialDecoder):
                                thorough=True)
         return {Component.WAVELETS: data, **coeffs}
 
-    def restore(self, components: Components, frame_count: int, size: tuple[int, int],
-                rank: int, q: float) -> RestoredSegment:
-        """Decode pictures and coefficients; see `decoders.base.Decoder`."""
+    def restore_first(self, components: Components, frame_count: int, size: tuple[int, int], rank: int, q: float,
+                      first: int, missing: Collection[int] = ()) -> RestoredSegment:
+        """Decode the first pictures alone, and all coefficients; see `decoders.base.Progressive`."""
         if Component.WAVELETS not in components:
-            return super().restore(components, frame_count, size, rank, q)
-        pictures = decode_pictures(components[Component.WAVELETS], size, rank, q, self.model)
-        latent, basis = _pictures(self.finish(pictures, q), rank, pixel_step(q))
-        coeffs = self.restore_coeffs(components, frame_count, size, rank, q)
+            return super().restore_first(components, frame_count, size, rank, q, first, missing)
+        decode = decode_cut_pictures if Component.WAVELETS in missing else decode_pictures
+        pictures = decode(components[Component.WAVELETS], size, rank, q, self.model)
+        latent, basis = _pictures(self.finish(islice(pictures, first + 1), q), first, pixel_step(q))
+        coeffs = self.restore_coeffs(components, frame_count, size, rank, q)[:, :len(basis)]
         return RestoredSegment(*darkened(components.get(Component.DARK, b""), latent, basis), coeffs, size)
 
     def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
@@ -107,9 +116,13 @@ def _model_tensors(pack: PackLike) -> dict[str, NDArray[Any]]:
 
 
 def _pictures(decoded: Iterator[Array], rank: int, step: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latent and basis from pictures in steps."""
-    latent = np.asarray(next(decoded) * step, np.float32)
-    basis = np.empty((rank, *latent.shape), np.float32)
-    for index, picture in enumerate(decoded):
-        basis[index] = picture * step
-    return latent, basis
+    """Latent and basis from pictures in steps, of which there may be less than 1 + `rank`; FormatError without any."""
+    mean = next(decoded, None)
+    if mean is None:
+        raise FormatError("no picture of the segment is whole.", DAMAGED)
+    latent = np.asarray(mean * step, np.float32)
+    basis, count = np.empty((rank, *latent.shape), np.float32), 0
+    for picture in decoded:
+        basis[count] = picture * step
+        count += 1
+    return latent, basis[:count]

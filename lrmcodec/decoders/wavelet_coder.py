@@ -29,7 +29,8 @@ from lrmcodec.decoders.wavelet_model import (
 )
 from lrmcodec.decoders.wavelet_transform import Array, analyze, level_count, merge_level
 from lrmcodec.decoders.wavelet_values import cheapest, code_norms, code_plain, code_values, restore
-from lrmcodec.formats.binary import HALF, BinaryCoder, BinaryDecoder, BinaryEncoder, BinaryTape
+from lrmcodec.formats.binary import HALF, BinaryCoder, BinaryDecoder, BinaryEncoder, BinaryTape, CountingDecoder
+from lrmcodec.formats.errors import FormatError
 
 STEPS = tuple(product(range(len(PHASES)), range(3)))
 BIN_WIDTH = 96
@@ -175,7 +176,34 @@ def decode_pictures(data: bytes, size: tuple[int, int], rank: int, q: float, mod
     FormatError
         On bytes that no encoder writes.
     """
-    coder, earlier = BinaryDecoder(data), Earlier()
+    return _decoded(BinaryDecoder(data), size, rank, q, model)
+
+
+def decode_cut_pictures(data: bytes, size: tuple[int, int], rank: int, q: float,
+                        model: PictureModel) -> Iterator[Array]:
+    """Of bytes whose end is missing, the pictures as `decode_pictures` gives them of which every byte is there.
+
+    Raises
+    ------
+    FormatError
+        On bytes that no encoder writes.
+    """
+    coder = CountingDecoder(data)
+    pictures = _decoded(coder, size, rank, q, model)
+    for _ in range(rank + 1):
+        try:
+            picture = next(pictures)
+        except FormatError:
+            if coder.seen_bytes > len(data):  # of what is not there
+                return
+            raise
+        if coder.seen_bytes > len(data):
+            return
+        yield picture
+
+
+def _decoded(coder: BinaryDecoder, size: tuple[int, int], rank: int, q: float, model: PictureModel) -> Iterator[Array]:
+    earlier = Earlier()
     code_norms(coder, rank)
     for _ in range(rank + 1):
         yield code_picture(Reader(coder, model), size, q, model, earlier)

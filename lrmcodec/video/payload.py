@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lrmcodec.formats.av1_video import DAMAGED, Quality, Video, encode_video, open_video
 from lrmcodec.formats.errors import FormatError
+from lrmcodec.formats.fields import MAX_FILE_BYTES
 from lrmcodec.formats.varint import read_varint, write_varint
 from lrmcodec.levels import frames_at_a_time
 
@@ -139,8 +140,10 @@ class VideoSegment:
         return np.asarray((2 * mixed + self.every) // (2 * self.every), np.uint8)
 
 
-def open_segment(payload: bytes, count: int, size: tuple[int, int]) -> VideoSegment:
+def open_segment(payload: bytes, count: int, size: tuple[int, int], *, is_cut: bool = False) -> VideoSegment:
     """Take the payload of `count` frames of (H, W) apart; nothing is decoded.
+
+    If the payload is cut off (`is_cut`) the first frames are opened, up to the last that is whole.
 
     Raises
     ------
@@ -150,12 +153,15 @@ def open_segment(payload: bytes, count: int, size: tuple[int, int]) -> VideoSegm
     mode, at = read_varint(payload, 0, limit=max(Mode))
     every, at = read_varint(payload, at, limit=MAX_EVERY)
     max_error, at = read_varint(payload, at, limit=MAX_BOUND)
-    rest_bytes, at = read_varint(payload, at, limit=len(payload))
+    rest_bytes, at = read_varint(payload, at, limit=MAX_FILE_BYTES if is_cut else len(payload))
     if every < 1 or (mode != Mode.LOSSY and every > 1) or (mode == Mode.REST) != (rest_bytes > 0):
         raise FormatError("the video's head contradicts itself.", DAMAGED)
+    if len(payload) < at + rest_bytes:
+        raise FormatError("the rest beside the video is cut short.", DAMAGED)
     rest = open_video(payload[at:at + rest_bytes], count, size) if rest_bytes else None
-    video = open_video(payload[at + rest_bytes:], -(-count // every), size)
-    return VideoSegment(count, Mode(mode), every, max_error, video, rest)
+    video = open_video(payload[at + rest_bytes:], -(-count // every), size, is_cut=is_cut)
+    there = count if video.count == -(-count // every) else (video.count - 1) * every + 1
+    return VideoSegment(there, Mode(mode), every, max_error, video, rest)
 
 
 def group_of(size: tuple[int, int], count: int, every: int) -> int:

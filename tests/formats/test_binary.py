@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrmcodec.formats.binary import BinaryDecoder, BinaryEncoder
+from lrmcodec.formats.binary import BinaryDecoder, BinaryEncoder, CountingDecoder
 from lrmcodec.formats.errors import FormatError
 
 PARTS = st.lists(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 65535)), max_size=30), max_size=6)
@@ -49,3 +49,25 @@ def test_any_bytes_give_decisions_or_a_format_error(data: bytes) -> None:
     except FormatError:
         return
     assert set(bits.tolist()) <= {0, 1}
+
+
+@given(st.integers(0, 2**32), st.integers(0, 400))
+def test_decisions_rest_on_no_more_bytes_than_were_seen(seed: int, kept: int) -> None:
+    rng = np.random.default_rng(seed)
+    chances = rng.integers(1, 65536, 900)
+    bits = (rng.uniform(size=900) < chances / 65536).astype(np.int32)
+    coder = BinaryEncoder()
+    coder.bits(bits, chances)
+    data = coder.finish()[:kept]
+    reader, count = CountingDecoder(data), 0
+    while count < 900:
+        step = int(rng.integers(1, 60))
+        try:
+            read = reader.bits(np.zeros(0, np.int32), chances[count:count + step])
+        except FormatError:
+            break
+        if reader.seen_bytes > len(data):
+            break
+        assert read.tolist() == bits[count:count + step].tolist()
+        count += step
+    assert reader.seen_bytes > len(data) - 4 or count >= 900
