@@ -125,8 +125,7 @@ class LrmFile:
         """What is not there of a file that was cut off, in sentences; none of a whole file."""
         if not self._is_cut:
             return ()
-        said = [f"the file is cut off after {self.size_bytes:,} bytes: without the rest nobody can tell whether they "
-                "are sound"]
+        said = [f"the file is cut off after {self.size_bytes:,} bytes, or damaged: its checksum cannot be compared"]
         index = len(self._bounds) - 1
         start, stop = self._bounds[index]
         if self.film(index) is None:

@@ -184,8 +184,7 @@ def test_files_of_version_1_are_shown_up_to_a_segment(name: str, least_rank: int
 def test_without_a_word_a_cut_file_is_refused_as_ever(data: bytes) -> None:
     with pytest.raises(FormatError, match="--partial"):
         codec.open(data[:-1])
-    with pytest.raises(FormatError, match="promises"):
-        codec.open(data + b"\0\0", partial=True).frames()
+    assert "or damaged" in codec.open(data + b"\0\0", partial=True).missing[0]
 
 
 def test_a_clip_says_what_its_file_lacked(data: bytes) -> None:
