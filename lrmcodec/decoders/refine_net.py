@@ -34,6 +34,7 @@ SCALE_BITS = 24
 MAX_WIDTH = 56  # sums of 9 * width products stay below 2**24
 LATENT_NUMBER = -512
 BLOCK_VALUES = 1 << 20  # of one matrix of neighborhoods
+BAND_PLACES = 1 << 15  # of the planes that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,18 @@ class RefineNet:
         return RefineNet(tuple(layers), tensors["refine.gates"].astype(np.float32))
 
     def residual(self, maps: Array) -> Array:
-        """What to add to a picture, in steps, as planes (h, w, 4), for its maps (h, w, INPUTS)."""
+        """What to add to a picture, in steps, as planes (h, w, 4), for its maps (h, w, INPUTS), some rows at a time."""
+        height, width, _ = maps.shape
+        beside = len(self.layers)  # rows that a row rests on, up and down
+        rows = max(beside, BAND_PLACES // width)
+        out = np.empty((height, width, PLANES))
+        for start in range(0, height, rows):
+            first = max(0, start - beside)
+            band = self._band(maps[first:start + rows + beside])
+            out[start:start + rows] = band[start - first:start - first + rows]
+        return out
+
+    def _band(self, maps: Array) -> Array:
         state = self._gated(self.layers[0](maps))
         for layer in self.layers[1:-1]:
             state = np.clip(state + self._gated(layer(state)), -STATE_LIMIT, STATE_LIMIT)

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from wavelet_pack import refined_pack
 
 from lrmcodec import codec
+from lrmcodec.decoders import refine_net
 from lrmcodec.decoders.refine_net import (
     INPUTS,
     RefineNet,
@@ -75,6 +76,14 @@ def test_the_network_computes_what_its_whole_numbers_say() -> None:
     found = DECODER.net.residual(maps.astype(np.float64))
     np.testing.assert_array_equal(found, spelled_out(maps, pack.arrays, 4))
     assert 0.01 < np.abs(found).mean() < 2
+
+
+def test_rows_at_a_time_give_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = np.random.default_rng(2).integers(-3000, 3000, (23, 6, INPUTS)).astype(np.float64)
+    whole = DECODER.net.residual(maps)
+    for places in (1, 30, 42):
+        monkeypatch.setattr(refine_net, "BAND_PLACES", places)
+        np.testing.assert_array_equal(DECODER.net.residual(maps), whole)
 
 
 def test_extreme_weights_stay_exact() -> None:
