@@ -10,11 +10,19 @@ import numpy as np
 from PIL import Image
 
 from lrmcodec.benchmarks.measure.rows import Row
+from lrmcodec.benchmarks.peers import AV1_ENVELOPE
 from lrmcodec.benchmarks.setting import Setting
-from lrmcodec.benchmarks.show.curves import Metric, codecs, mean_curve
+from lrmcodec.benchmarks.show.curves import Metric, by_clip, codecs, mean_curve
 from lrmcodec.benchmarks.show.exhibits import Exhibit
 from lrmcodec.benchmarks.show.names import name_of
-from lrmcodec.benchmarks.show.summary import STILLS, best_rank_settings, event_share, matched_error, rank_groups
+from lrmcodec.benchmarks.show.summary import (
+    ANCHOR,
+    STILLS,
+    best_rank_settings,
+    event_share,
+    matched_error,
+    rank_groups,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +36,8 @@ PEER_COLORS = {"av1": "#1f5f99", "x265": "#2e8b57", "x264": "#8fbc8f", "vp9": "#
 DPI = 110
 ERROR_GAIN = 4
 NAME_LENGTH = 26
-LEAST_RATIO = 20  # of curves of several sets beside each other
+NOT_SHOWN = {*STILLS, *AV1_ENVELOPE} - {ANCHOR}
+LEAST_RATIO = 9  # of curves of several sets beside each other
 PART_COLORS = {"header": "#555555", "times": "#999999", "metadata": "#bbbbbb", "pictures": "#1f5f99",
                "latent": "#17a2b8", "coeffs": "#e67e22", "phase": "#c0392b", "ventricle": "#c0392b",
                "heart": "#c0392b"}
@@ -75,11 +84,14 @@ def rate_distortion(rows: Sequence[Row]) -> Figure:
 
 
 def rate_distortion_of_sets(sets: dict[str, Sequence[Row]]) -> Figure:
-    """Mean PSNR over the honest ratio, and SSIM3D below, one column a set of clips; codecs of stills are left out."""
+    """Mean PSNR over the honest ratio, and SSIM3D below, one column a set of clips.
+
+    Codecs of stills, other settings of AV1, and codecs that not every clip of a set met are left out.
+    """
     figure, axes = _figure(len(sets), 12, 6.6, 2)
     for index, (title, rows) in enumerate(sets.items()):
         upper, lower = axes[index], axes[len(sets) + index]
-        moving = [row for row in rows if row.codec not in STILLS and (row.ratio or 0) > LEAST_RATIO]
+        moving = [row for row in _of_all_clips(rows) if row.codec not in NOT_SHOWN and (row.ratio or 0) > LEAST_RATIO]
         draw_curves(upper, moving, "psnr_db")
         draw_curves(lower, moving, "ssim3d")
         upper.set_title(title, fontsize=10)
@@ -88,6 +100,13 @@ def rate_distortion_of_sets(sets: dict[str, Sequence[Row]]) -> Figure:
     axes[len(sets)].set_ylabel("SSIM3D")
     axes[0].legend(fontsize=8, frameon=False)
     return figure
+
+
+def _of_all_clips(rows: Sequence[Row]) -> list[Row]:
+    """Rows of codecs that were measured on every clip."""
+    clips = len({(row.clip, row.clip_id) for row in rows})
+    whole = {name for name in codecs(rows) if len(by_clip(rows, name)) == clips}
+    return [row for row in rows if row.codec in whole]
 
 
 def draw_curves(panel: Axes, rows: Sequence[Row], metric: Metric) -> None:
@@ -116,9 +135,11 @@ def _round_ticks(axis: Axis) -> None:
 
 
 def _mean_point(rows: Sequence[Row], codec: str, setting: Setting, metric: Metric) -> tuple[float, float]:
+    """Means over all clips; NaN where one of them has no such file."""
     group = [row for row in rows if row.codec == codec and row.setting == setting and row.ratio is not None]
-    ratios, values = [row.ratio or 0 for row in group], [getattr(row, metric) for row in group]
-    return (float(np.mean(ratios)), float(np.mean(values))) if group else (float("nan"), float("nan"))
+    if len({(row.clip, row.clip_id) for row in group}) < len(by_clip(rows, codec)):
+        return float("nan"), float("nan")
+    return float(np.mean([row.ratio for row in group])), float(np.mean([getattr(row, metric) for row in group]))
 
 
 def rank_axis(rows: Sequence[Row], codec: str) -> Figure:

@@ -9,7 +9,7 @@ replaced, and docs/rate_distortion.png drawn again.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -19,6 +19,8 @@ from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.show import plots
 from lrmcodec.benchmarks.show.names import name_of
 from lrmcodec.benchmarks.show.summary import at_equal_bytes, bd_table, facts, phase_table
+from lrmcodec.benchmarks.show.worst import lossless_margins, range_table
+from lrmcodec.benchmarks.table import MISSING
 from lrmcodec.decoders.registry import DEFAULT_PACK
 from lrmcodec.formats.atomic import write_atomic
 
@@ -32,6 +34,9 @@ SETS = {
                  "simulator drew them, and as they were coded (pack `spatial`) and read, before its ventricles and the "
                  "readout changed",
 }
+WHOLE_RANGE = {"cardiac_sample": ("all_rates/cardiac", "hearts"), "lung_test": ("all_rates/lung", "lungs")}
+"""Of sets, where their rows over the whole range are, and what their clips are called in its table."""
+
 TITLES = ("Hearts (EchoNet-Dynamic)", "Lungs", "Simulated hearts")
 OURS_SHOWN, STILLS = OURS + DEFAULT_PACK, f"{OURS}spatial"
 WIDTH = 120
@@ -48,6 +53,11 @@ INTRO = (
     "lung clips and simulated hearts; ideas that were dropped were also looked at on the cardiac clips, and two of the "
     "lung clips showed faults of the size search, since mended (benchmarks/LOG.md)."
 )
+WIDE = (
+    "The whole range on the same hearts and lungs: means, the best of AV1 (presets 2 and 5, 8 and 10 bits) at equal "
+    "bytes, and the clip that does worst against it, by PSNR and by SSIM3D. Clip by clip, at recorded size, and what "
+    "was not measured: [benchmarks/results/all_rates](benchmarks/results/all_rates/README.md)."
+)
 OUTRO = (
     "Made with `lrmcodec bench`, rows in `benchmarks/results/`; this block with `python -P -m "
     "lrmcodec.benchmarks.show.readme`. How it is measured: [docs/benchmarks.md](docs/benchmarks.md); speed and memory: "
@@ -58,7 +68,9 @@ OUTRO = (
 
 def block(root: Path) -> str:
     """Text between the markers, made from the rows under `root`."""
-    parts = [INTRO, f"![PSNR and SSIM3D against ratio on three sets of clips]({PICTURE})"]
+    wide = {called: rows for (_, called), rows in zip(WHOLE_RANGE.values(), read_wide(root).values(), strict=True)}
+    parts = [INTRO, f"![PSNR and SSIM3D against ratio on three sets of clips]({PICTURE})", WIDE,
+             range_table(wide, OURS_SHOWN).markdown(), *_exact(wide)]
     for name, rows in read_sets(root).items():
         shown = [row for row in rows if not row.is_ours or row.setting in SHOWN]
         ours = OURS_SHOWN if any(row.codec == OURS_SHOWN for row in rows) else STILLS
@@ -71,6 +83,19 @@ def block(root: Path) -> str:
 def read_sets(root: Path) -> dict[str, list[Row]]:
     """Rows of every set; raises ClipError when one is missing."""
     return {name: read_rows(root / RESULTS / name / ROWS) for name in SETS}
+
+
+def read_wide(root: Path) -> dict[str, list[Row]]:
+    """Rows over the whole range of the sets that have some; raises ClipError when one is missing."""
+    return {name: read_rows(root / RESULTS / folder / ROWS) for name, (folder, _) in WHOLE_RANGE.items()}
+
+
+def _exact(wide: Mapping[str, Sequence[Row]]) -> list[str]:
+    """How much larger files without loss are than the smallest peer's."""
+    shares = [float(line[-1].removesuffix(" %")) for rows in wide.values()
+              for line in lossless_margins(rows, OURS_SHOWN).rows if line[-1] != MISSING]
+    return [f"Without loss (`--lossless`) files differ from the smallest lossless peer's by {min(shares):+.1f} to "
+            f"{max(shares):+.1f} % of the bytes, over {len(shares)} clips."] if shares else []
 
 
 def _sentence(rows: Sequence[Row], ours: str) -> str:
@@ -93,7 +118,9 @@ def _stills(shown: Sequence[Row]) -> list[str]:
 
 def picture(root: Path) -> bytes:
     """PNG of the mean curves of every set."""
-    return plots.png(plots.rate_distortion_of_sets(dict(zip(TITLES, read_sets(root).values(), strict=True))))
+    wide = read_wide(root)
+    sets = [[*rows, *wide.get(name, ())] for name, rows in read_sets(root).items()]
+    return plots.png(plots.rate_distortion_of_sets(dict(zip(TITLES, sets, strict=True))))
 
 
 def with_block(readme: str, text: str) -> str:

@@ -27,15 +27,19 @@ def best_rank_settings(rows: Sequence[Row], codec: str) -> list[Setting]:
 
 
 def at_equal_bytes(rows: Sequence[Row], codec: str, peers: Sequence[str]) -> Table:
-    """Means over clips at every ratio asked for: our files, and the peers' fronts at the bytes of each file."""
-    lines = []
+    """Means over clips at every ratio asked for: our files, and the peers' fronts at the bytes of each file.
+
+    Where a ratio was asked of some clips only, their number stands beside it.
+    """
+    lines, clips = [], len({(row.clip, row.clip_id) for row in rows})
     for setting in best_rank_settings(rows, codec):
         mine = [row for row in rows if row.codec == codec and row.setting == setting and row.size_bytes is not None]
         if mine:
             cells = [_quality([(row.psnr_db, row.ssim3d) for row in mine])]
             cells += [_quality([_peer_at(rows, peer, row) for row in mine]) for peer in peers]
-            lines.append((_number(_mean(row.ratio for row in mine)), _number(_mean(row.size_bytes for row in mine)),
-                          *cells))
+            share = "" if len(mine) == clips else f" ({len(mine)} of {clips} clips)"
+            ratio, size = (_number(_mean(getattr(row, name) for row in mine)) for name in ("ratio", "size_bytes"))
+            lines.append((ratio + share, size, *cells))
     head = ("ratio", "bytes", name_of(codec), *map(name_of, peers))
     return Table("PSNR in dB / SSIM3D at equal bytes", head, lines)
 

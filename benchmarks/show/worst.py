@@ -5,8 +5,10 @@ A codec that archives rely on must not be worse than what they have on any clip,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.peers import AV1_ENVELOPE, LOSSLESS_PEERS
@@ -19,16 +21,26 @@ WITHIN_DB, WITHIN_SSIM = 0.05, 0.002
 """By how much our files may be worse on any clip at equal bytes."""
 
 EXACT = "av1-lossless"
+METRICS: tuple[Metric, Metric] = ("psnr_db", "ssim3d")
 
 
 @dataclass(frozen=True)
 class Margin:
     """One of our files against the best of AV1 at equal bytes: ours minus its; None where it has no file so small."""
 
-    clip: str
-    asked_ratio: float
+    row: Row
     psnr_db: float | None
     ssim3d: float | None
+
+    @property
+    def clip(self) -> str:
+        """Name of the clip."""
+        return self.row.clip
+
+    @property
+    def asked_ratio(self) -> float:
+        """Ratio that was asked for."""
+        return self.row.setting.target_value or 0
 
     @property
     def is_within(self) -> bool:
@@ -48,8 +60,7 @@ def margins(rows: Sequence[Row], codec: str) -> list[Margin]:
             exact = [other for other in beside if other.codec == EXACT and (other.size_bytes or 0) <= row.size_bytes]
             lossy = [other for other in beside if other.codec in AV1_ENVELOPE and other.size_bytes is not None]
             if exact or row.size_bytes <= max((other.size_bytes or 0 for other in lossy), default=0):
-                found.append(Margin(row.clip, row.setting.target_value or 0, _margin(row, exact, lossy, "psnr_db"),
-                                    _margin(row, exact, lossy, "ssim3d")))
+                found.append(Margin(row, *(_margin(row, exact, lossy, metric) for metric in METRICS)))
     return sorted(found, key=lambda margin: margin.asked_ratio)
 
 
@@ -84,6 +95,34 @@ def worst_table(rows: Sequence[Row], codec: str) -> Table:
                       f"{sum(margin.is_within for margin in group)} of {len(group)}"))
     head = ("ratio", "worst PSNR", "worst SSIM3D", f"within {WITHIN_DB:g} dB and {WITHIN_SSIM:g}")
     return Table(f"Worst clip of {name_of(codec)} against the best AV1 at equal bytes", head, lines)
+
+
+def range_table(sets: Mapping[str, Sequence[Row]], codec: str) -> Table:
+    """Means of several sets over the whole range: ours, the best of AV1 at equal bytes, and the worst clip's margins.
+
+    A dash where not every clip of a set was measured, or AV1 has no file so small.
+    """
+    found = {name: margins(rows, codec) for name, rows in sets.items()}
+    clips = {name: len({row.clip for row in rows}) for name, rows in sets.items()}
+    ratios = sorted({margin.asked_ratio for group in found.values() for margin in group})
+    lines = [(f"{ratio:g}", *(cell for name, group in found.items()
+                              for cell in _set_cells([m for m in group if m.asked_ratio == ratio], clips[name])))
+             for ratio in ratios]
+    head = ("ratio", *(f"{name}: {what}" for name in sets for what in (name_of(codec), "best AV1", "worst clip")))
+    return Table("The whole range", head, [line for line in lines if set(line[1:]) != {MISSING}])
+
+
+def _set_cells(group: Sequence[Margin], clips: int) -> tuple[str, str, str]:
+    """Ours, the best of AV1, and the least margins, each PSNR / SSIM3D."""
+    if len(group) < clips:
+        return MISSING, MISSING, MISSING
+    ours = [np.mean([getattr(margin.row, metric) for margin in group]) for metric in METRICS]
+    over = [[value for margin in group if (value := getattr(margin, metric)) is not None] for metric in METRICS]
+    cells = f"{ours[0]:.2f} / {ours[1]:.3f}"
+    if min(map(len, over)) < clips:
+        return cells, MISSING, MISSING
+    return (cells, f"{ours[0] - np.mean(over[0]):.2f} / {ours[1] - np.mean(over[1]):.3f}",
+            f"{min(over[0]):+.2f} / {min(over[1]):+.4f}")
 
 
 def lossless_margins(rows: Sequence[Row], codec: str) -> Table:

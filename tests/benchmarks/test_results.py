@@ -10,6 +10,7 @@ import pytest
 from lrmcodec.benchmarks.measure.asks import asks
 from lrmcodec.benchmarks.measure.rows import OURS, Row, read_rows
 from lrmcodec.benchmarks.peers import PEERS
+from lrmcodec.benchmarks.setting import LOSSLESS
 from lrmcodec.benchmarks.show import readme
 from lrmcodec.benchmarks.show.summary import write_summary
 from lrmcodec.benchmarks.studies import methods
@@ -64,6 +65,21 @@ def test_peers_agree_with_an_independent_implementation(codec: str, setting: str
     assert np.mean([row.size_bytes for row in group]) == pytest.approx(size_bytes, rel=0.01)
     assert np.mean([row.psnr_db for row in group]) == pytest.approx(psnr_db, abs=0.1)
     assert np.mean([row.ssim3d for row in group]) == pytest.approx(ssim3d, abs=0.005)
+
+
+WIDE = sorted(path.parent.name for path in (RESULTS / "all_rates").glob("*/rows.tsv"))
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_the_whole_range_is_one_row_a_setting_and_its_summary_comes_from_them(name: str, tmp_path: Path) -> None:
+    folder = RESULTS / "all_rates" / name
+    rows = read_rows(folder / "rows.tsv")
+    assert len({row.key for row in rows}) == len(rows)
+    assert "av1" in {row.codec for row in rows}
+    assert all(row.psnr_db == 120 for row in rows if row.is_ours and row.setting == LOSSLESS)
+    write_summary(tmp_path, rows)
+    assert (tmp_path / "summary.md").read_text() == (folder / "summary.md").read_text()
+    assert f"`{name}`" in (folder.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", list(readme.SETS))

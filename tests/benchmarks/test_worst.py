@@ -6,7 +6,7 @@ import pytest
 
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.setting import LOSSLESS, Setting
-from lrmcodec.benchmarks.show.worst import lossless_margins, margin_table, margins, worst_table
+from lrmcodec.benchmarks.show.worst import lossless_margins, margin_table, margins, range_table, worst_table
 
 OURS = "lrmcodec wavelet"
 
@@ -69,5 +69,13 @@ def test_without_loss_ours_are_compared_with_the_smallest() -> None:
     rows = [row(OURS, LOSSLESS, 1030), row("ffv1", LOSSLESS, 1200), row("av1-lossless", LOSSLESS, 1000),
             row("ffv1", LOSSLESS, 5, clip="b")]
     table = lossless_margins(rows, OURS)
-    assert table.head == ("clip", "wavelet", "AV1 lossless", "FFV1", "against the smallest")
+    assert table.head == ("clip", "lrmcodec", "AV1 lossless", "FFV1", "against the smallest")
     assert table.rows == [("a", "1,030", "1,000", "1,200", "+3.0 %")]
+
+
+def test_the_whole_range_shows_means_of_sets_of_which_all_clips_were_measured() -> None:
+    rows = [*AV1, ours(100, 31, 0.86), ours(1000, 25, 0.7)]
+    table = range_table({"one": rows, "two": [*rows, ours(100, 20, 0.5, "b")]}, OURS)
+    assert table.head[:4] == ("ratio", "one: lrmcodec", "one: best AV1", "one: worst clip")
+    assert table.rows == [("100", "31.00 / 0.860", "30.50 / 0.850", "+0.50 / +0.0100", "-", "-", "-"),
+                          ("1000", "25.00 / 0.700", "-", "-", "-", "-", "-")]
