@@ -202,6 +202,12 @@ def decode_cut_pictures(data: bytes, size: tuple[int, int], rank: int, q: float,
         yield picture
 
 
+def bytes_by_picture(data: bytes, size: tuple[int, int], rank: int, q: float, model: PictureModel) -> list[int]:
+    """After how many of the bytes each of the 1 + `rank` pictures is whole; see `decode_pictures`."""
+    coder = CountingDecoder(data)
+    return [coder.seen_bytes for _ in _decoded(coder, size, rank, q, model)]
+
+
 def _decoded(coder: BinaryDecoder, size: tuple[int, int], rank: int, q: float, model: PictureModel) -> Iterator[Array]:
     earlier = Earlier()
     code_norms(coder, rank)
