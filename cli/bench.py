@@ -56,7 +56,7 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option("--ratios", type=_numbers, metavar="X,X,...",
               help="Ratios asked of our codec at its best rank; default 30,60,100,180,300,600,1000,2000,3000.")
 @click.option("--packs", type=_names, metavar="P,P,...",
-              help="Decoder packs, by name or folder; default wavelet. Networks take long on a CPU.")
+              help="Decoder packs, by name or folder; default refined. Networks take long on a CPU.")
 @click.option("--peers", type=_names, metavar="C,C,...",
               help="Of av1, x265, x264, vp9, jpeg2000, jpeg, ffv1, x265-lossless, lowrank-av1, by default; av1-10bit, "
                    "av1-preset5, av1-lossless, jpeg-ls; '' none.")

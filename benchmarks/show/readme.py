@@ -48,7 +48,7 @@ INTRO = (
     "Mean PSNR in dB / SSIM3D at equal bytes, every byte of the file counted, decoded from disk by a separate "
     "process. AV1 (SVT-AV1 preset 2), x265 (veryslow) and VP9 stand for the best of every frame, every 2nd, 4th, 8th "
     "or 16th frame with linear blending, and reduced size; a dash where one of the clips cannot be made so small. "
-    "\"Low rank + AV1 still\" is the plainest codec of this kind. The default pack, `wavelet`, was trained on "
+    "\"Low rank + AV1 still\" is the plainest codec of this kind. The default pack, `refined`, was trained on "
     "simulated hearts and lung clips of other patients; `spatial` is not trained. Quantizer steps were tuned on other "
     "lung clips and simulated hearts; ideas that were dropped were also looked at on the cardiac clips, and two of the "
     "lung clips showed faults of the size search, since mended (benchmarks/LOG.md)."

@@ -12,7 +12,7 @@ from lrmcodec.formats.container import PACK_ID_BYTES
 from lrmcodec.formats.errors import DeviceError, PackError
 from lrmcodec.formats.pack import CARD, Pack, load_pack
 
-DEFAULT_PACK = "wavelet"
+DEFAULT_PACK = "refined"
 DEVICES = ("auto", "cpu", "cuda")
 PACK_FOLDER = Path(__file__).resolve().parent.parent / "packs"
 

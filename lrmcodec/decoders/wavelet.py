@@ -36,7 +36,7 @@ AGAIN = "Install the pack again."
 BIT_WEIGHT = 0.09
 """Squared error, in squared steps, that saving a bit is worth."""
 
-MAX_VALUES = 1 << 20
+MAX_VALUES = 3 << 19
 """Values of latent and basis together up to which they become wavelets: coding or decoding a million takes seconds."""
 
 

@@ -186,7 +186,7 @@ def test_info_accounts_for_every_byte(run: Run, coded: Path) -> None:
     assert sum(facts["bytes"].values()) == facts["size_bytes"] == coded.stat().st_size
     assert facts["overhead_bytes"] == facts["bytes"]["header"] <= 64
     assert (facts["frames"], facts["height"], facts["width"], facts["segments"]) == (12, 32, 40, 1)
-    assert facts["pack"] == DEFAULT_PACK == "wavelet"
+    assert facts["pack"] == DEFAULT_PACK == "refined"
     assert facts["metadata"] == {}
     code, text, _ = run("info", coded)
     assert code == 0
@@ -228,7 +228,7 @@ def test_packs_lists_what_ships(run: Run) -> None:
     packs = json.loads(out)["packs"]
     assert code == 0
     by_name = {pack["name"]: pack for pack in packs}
-    assert [name for name, pack in by_name.items() if pack["default"]] == ["wavelet"]
+    assert [name for name, pack in by_name.items() if pack["default"]] == ["refined"]
     assert len(by_name["spatial"]["id"]) == 16
     code, out, _ = run("packs")
     assert code == 0
