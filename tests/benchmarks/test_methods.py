@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lrmcodec import codec
 from lrmcodec.benchmarks.measure import worker
+from lrmcodec.benchmarks.measure.labels import Labels
+from lrmcodec.benchmarks.measure.one_fit import OneFit
 from lrmcodec.benchmarks.measure.path_shape import path_shape
+from lrmcodec.benchmarks.measure.readout_error import readout_cells
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.measure.worker import Work
 from lrmcodec.benchmarks.peers import MEAN_PICTURE
-from lrmcodec.benchmarks.studies import methods
+from lrmcodec.benchmarks.setting import Setting
+from lrmcodec.benchmarks.studies import latents, methods
+from lrmcodec.cardiac.readout import read_phase
 from lrmcodec.decoders.spatial import SpatialDecoder
+from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import TargetError
 from lrmcodec.formats.video import write_clip
-from lrmcodec.simulate.heart.phantom import random_phantom
+from lrmcodec.simulate.heart.phantom import phantom, random_phantom
 
 ANGLES = np.linspace(0, 6 * np.pi, 60)
 
@@ -69,3 +77,40 @@ def test_one_fit_serves_only_qualities_at_ranks() -> None:
 
     with pytest.raises(TargetError, match="one fit"):
         Plan(one_fit=True).check()
+
+
+@pytest.mark.usefixtures("quick_pictures")
+def test_files_of_one_fit_hold_the_direction_and_beats_are_read(tmp_path: Path) -> None:
+    made = phantom(90, (48, 48), 30, heart_rate_bpm=80, ejection_fraction=0.6, seed=3)
+    settings = [Setting("quality", 60, 4), Setting("quality", 60, 4, without="phase")]
+    encode = OneFit(made.clip, "spatial", "cpu", settings).encode
+    found = []
+    for setting in settings:
+        encode(setting, tmp_path / "heart.lrm")
+        found.append(codec.open(tmp_path / "heart.lrm"))
+    with_direction, bare = found
+    alone = codec.open(codec.encode(made.clip, rank=4, quality=60).data)
+    for part in (Component.HEART, Component.COEFFS):
+        assert with_direction.coded.segments[0].components[part] == alone.coded.segments[0].components[part]
+    assert Component.HEART not in bare.coded.segments[0].components
+    labels = Labels(tuple(made.ed_frames.tolist()), tuple(made.es_frames.tolist()))
+    cells = readout_cells(with_direction, read_phase(with_direction), labels)
+    row = replace(Row("h", "1", "lrmcodec spatial", settings[0], group="simulated", frames=90, height=48, width=48,
+                      fps=30, raw_bytes=1), **cells)
+    (table,) = methods.beat_tables([row])
+    assert table.rows[0][:2] == ("spatial", "4")
+    assert float(table.rows[0][2]) < 1.5
+    assert table.rows[0][3:5] == ("0 %", "0 %")
+    assert table.rows[0][-1] == "1"
+
+
+@pytest.mark.usefixtures("quick_pictures")
+def test_latents_are_drawn() -> None:
+    made = phantom(60, (32, 32), 30, seed=3)
+    found = latents.latents_of(made.clip, "spatial")
+    assert found.path.shape == (60, 2)
+    assert found.cosines.shape == (60, 60)
+    assert np.diag(found.cosines) == pytest.approx(1)
+    figure = latents.draw([found, found], made.ed_frames.tolist(), made.es_frames.tolist())
+    assert len(figure.axes) == 4
+    assert "turning" in figure.axes[0].get_title()

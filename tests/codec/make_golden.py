@@ -44,6 +44,7 @@ EVEN = np.arange(FRAMES) / 50
 FINE = {"rank": 3, "quality": 90}  # stills of 10 bits
 ORTHO = {"rank": 4, "quality": 95, "pack": "lrm-ortho", "device": "cpu"}
 FRAMEWISE = {"rank": 6, "quality": 95, "pack": "medfuncta", "device": "cpu"}
+GATED = {"rank": 4, "quality": 60, "pack": "lrm-ortho-gated", "device": "cpu"}
 MOTION = {"rank": 3, "quality": 95, "pack": "autoencoder", "device": "cpu"}
 CASES = {
     "spatial_even": Case(np.arange(FRAMES) * 1001 / 30000, {"rank": 3, "quality": 70}),
@@ -58,6 +59,8 @@ CASES = {
     "grid_siren_parts": Case(EVEN, ORTHO, 6),
     "framewise_parts": Case(EVEN, FRAMEWISE, 6),
     "autoencoder_parts": Case(EVEN, MOTION, 6),
+    "gated_siren": Case(EVEN, GATED),
+    "gated_siren_parts": Case(EVEN, GATED, 6),
     "wavelet": Case(EVEN, {"rank": 3, "quality": 70, "pack": "wavelet"}),
     "wavelet_parts": Case(EVEN, {"rank": 2, "quality": 45, "pack": "wavelet"}, 6),
     "refined": Case(EVEN, {"rank": 3, "quality": 70, "pack": "refined"}),

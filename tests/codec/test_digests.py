@@ -21,7 +21,8 @@ def test_every_decoder_bit_depth_and_cut_is_there() -> None:
     cases = {(int(row["decoder"]), row["bits"], row["segments"] != "1") for row in ROWS.values()}
     for parts in (False, True):
         assert {(Architecture.SPATIAL, "8", parts), (Architecture.SPATIAL, "10", parts),
-                (Architecture.GRID_SIREN, "-", parts), (Architecture.AUTOENCODER, "-", parts)} <= cases
+                (Architecture.GRID_SIREN, "-", parts), (Architecture.AUTOENCODER, "-", parts),
+                (Architecture.WAVELET, "-", parts), (Architecture.GATED_SIREN, "8", parts)} <= cases
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.stem))

@@ -24,7 +24,7 @@ SPATIAL = ["v1_spatial_even", "v1_spatial_uneven", "v1_spatial_still"]
 PARTS = {"v1_spatial_parts": (2, 3), "v1_spatial_fine": (1, 3), "v1_spatial_fine_parts": (2, 3),
          "v1_grid_siren_parts": (2, 4), "v1_framewise_parts": (2, 6), "v1_autoencoder_parts": (2, 3)}
 SECOND = {"v2_spatial_even": (1, 3), "v2_spatial_uneven": (2, 2), "v2_grid_siren_parts": (2, 4),
-          "v2_wavelet": (1, 3), "v2_wavelet_parts": (2, 2),
+          "v2_wavelet": (1, 3), "v2_wavelet_parts": (2, 2), "v2_gated_siren": (1, 4), "v2_gated_siren_parts": (2, 4),
           "v2_refined": (1, 3), "v2_refined_parts": (2, 2)}
 BEATS = {"v1_phase": (1, 8), "v1_ventricle": (1, 8), "v2_heart": (1, 8)}  # three beats
 NAMES = [*SECOND, *SPATIAL, "v1_grid_siren", "v1_framewise", "v1_autoencoder", *PARTS, *BEATS]
