@@ -21,7 +21,7 @@ FIRST_SEED = TEST_SEED + 10_000
 HEART_FRAMES, HEART_FPS = 64, 32.0
 """Two seconds of a simulated heart: one beat at least from 45 beats a minute on."""
 
-MOST_FRAMES = 256
+MOST_FRAMES = 128
 """Of a clip that comes as a file only so many frames are looked at."""
 
 LUNG_TABLE, LUNG_COLUMNS = "ATTRIBUTION.csv", ("file", "patient", "b_lines")

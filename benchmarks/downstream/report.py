@@ -99,17 +99,16 @@ def picture(answers: Sequence[Answer]) -> Figure:
     from matplotlib.figure import Figure
 
     task, groups = answers[0].task, grouped(answers)
-    figure = Figure(figsize=(8, 1.2 + 0.3 * len(groups)), layout="constrained")
+    figure = Figure(figsize=(9, 1.2 + 0.3 * len(groups)), layout="constrained")
     panel = figure.subplots()
     which = 0 if task == EF else 2
     for place, ((road, version), of_group) in enumerate(groups.items()):
         found = fold_scores(of_group)[:, which]
         panel.barh(place, np.nanmean(found), color=COLORS[road], height=0.7)
         panel.plot(found, [place] * len(found), "k|", markersize=9)
-        panel.text(0, place, f" {road}: {version}", va="center", fontsize=7, color="white")
     usual = np.nanmean(fold_scores(_usual(next(iter(groups.values()))))[:, which])
     panel.axvline(float(usual), color="#555555", linestyle="--", linewidth=1)
-    panel.set_yticks([])
+    panel.set_yticks(range(len(groups)), [f"{road}: {version}" for road, version in groups], fontsize=7)
     panel.invert_yaxis()
     panel.set_xlabel({EF: "mean absolute error, points of ejection fraction (less is better)",
                       B_LINES: "AUROC, percent"}[task] + "; dashed: without a clip")

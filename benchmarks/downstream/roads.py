@@ -3,7 +3,7 @@
 network            a 3D ResNet-18 trained and tested on the same version, as in the LRM-Functa paper
 network-original   one trained on the originals alone, tested on the version: a model that stands, on an archive
 coefficients       ridge or logistic regression on the file's coefficients; no pixels
-ventricle          the same with what the file stores of the ventricle
+ventricle          the same on what the file stores of the ventricle, and on nothing else
 readout            the ejection fraction that `lrmcodec readout` states; nothing is trained
 """
 
@@ -41,8 +41,7 @@ def leads(road: str, task: str, version: Version) -> bool:
 
 def features(road: str, looks: Sequence[Look]) -> Array:
     """Features (n, m) of a road without a network."""
-    parts = [[look.coefficients] if road == COEFFICIENTS else [look.coefficients, look.ventricle] for look in looks]
-    return np.stack([np.concatenate(part) for part in parts])
+    return np.stack([look.coefficients if road == COEFFICIENTS else look.ventricle for look in looks])
 
 
 def regress(task: str, train: Array, labels: Array, test: Array) -> Array:
