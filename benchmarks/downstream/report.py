@@ -102,7 +102,7 @@ def picture(answers: Sequence[Answer]) -> Figure:
     figure = Figure(figsize=(9, 1.2 + 0.3 * len(groups)), layout="constrained")
     panel = figure.subplots()
     which = 0 if task == EF else 2
-    for place, ((road, version), of_group) in enumerate(groups.items()):
+    for place, ((road, _), of_group) in enumerate(groups.items()):
         found = fold_scores(of_group)[:, which]
         panel.barh(place, np.nanmean(found), color=COLORS[road], height=0.7)
         panel.plot(found, [place] * len(found), "k|", markersize=9)

@@ -34,9 +34,7 @@ def leads(road: str, task: str, version: Version) -> bool:
     """Whether a road exists for a task and a version."""
     if road == READOUT and task != EF:
         return False
-    if version == ORIGINAL:
-        return road == NETWORK
-    return True
+    return version != ORIGINAL or road in WITH_NETWORK
 
 
 def features(road: str, looks: Sequence[Look]) -> Array:
