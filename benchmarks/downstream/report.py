@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lrmcodec.benchmarks.downstream.answers import Answer
 from lrmcodec.benchmarks.downstream.cases import B_LINES, EF
 from lrmcodec.benchmarks.downstream.folds import PLACES, SCORES, scores
-from lrmcodec.benchmarks.downstream.roads import ROADS
+from lrmcodec.benchmarks.downstream.looks import FRAMES
+from lrmcodec.benchmarks.downstream.roads import ROADS, WITH_NETWORK
 from lrmcodec.benchmarks.downstream.run import TaskPlan
 from lrmcodec.benchmarks.show.plots import png
 from lrmcodec.benchmarks.table import MISSING, Table
@@ -86,11 +87,12 @@ def page(answers: Sequence[Answer], plan: TaskPlan) -> str:
     cases, patients = {answer.case for answer in answers}, {answer.patient for answer in answers}
     positive = len({answer.case for answer in answers if answer.label > 0})
     of_these = f", {positive} with B-lines" if plan.task == B_LINES else ""
+    networks = (f" Networks see {FRAMES} frames of {plan.side}x{plan.side} and were trained for {plan.epochs} epochs."
+                if any(answer.road in WITH_NETWORK for answer in answers) else "")
     return "\n\n".join([
         f"# {table.title}",
         f"{len(cases)} clips of {len(patients)} patients{of_these}, five folds by patient; {UNITS[plan.task]}, mean +- "
-        f"standard deviation over folds. Networks see 16 frames of {plan.side}x{plan.side} and were trained for "
-        f"{plan.epochs} epochs. What the roads are: docs/downstream.md.",
+        f"standard deviation over folds.{networks} What the roads are: docs/downstream.md.",
         table.markdown(), f"{provenance(plan.device)}."]) + "\n"
 
 

@@ -72,7 +72,7 @@ def _draw_path(panel: Axes, latents: Latents, ed_frames: Sequence[int], es_frame
     path = latents.path
     share, turning = path_shape(path)
     panel.plot(*path.T, color="#bbbbbb", linewidth=0.6, zorder=1)
-    panel.scatter(*path.T, c=np.arange(len(path)), s=9, cmap="viridis", zorder=2)
+    panel.scatter(path[:, 0], path[:, 1], c=np.arange(len(path)), s=9, cmap="viridis", zorder=2)
     for frames, mark, name in ((ed_frames, "o", "ED"), (es_frames, "s", "ES")):
         panel.plot(*path[list(frames)].T, mark, color="none", markeredgecolor="#c0392b", markersize=7, label=name)
     panel.set_title(f"{latents.pack}\nacross / along {share:.2f}, turning {turning:.2f}", fontsize=8)
