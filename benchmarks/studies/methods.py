@@ -93,7 +93,7 @@ def beat_tables(rows: Sequence[Row]) -> list[Table]:
     """ED and ES read from the files, for every group with labels; pack and rank a line."""
     tables = []
     for group in dict.fromkeys(row.group for row in rows):
-        ours = [row for row in rows if row.group == group and row.is_ours and row.ed_events]
+        ours = [row for row in rows if row.group == group and row.is_ours and row.ed_events and not row.setting.without]
         lines = []
         for codec, setting in dict.fromkeys((row.codec, row.setting) for row in ours):
             same = [row for row in ours if (row.codec, row.setting) == (codec, setting)]
@@ -142,8 +142,10 @@ def page(rows: Sequence[Row]) -> str:
              f"{setting.target_value:g}, each clip fitted once a pack. {INTRO}"]
     for table in quality_tables(rows):
         parts += [table.title, table.markdown()]
-    parts.append("ED and ES, read from the coefficients along the direction that the encoder settled from the pixels:")
-    for table in (*beat_tables(rows), findings(rows)):
+    beats = beat_tables(rows)
+    if beats:
+        parts.append("ED and ES, read from coefficients along the direction that the encoder settled from the pixels:")
+    for table in (*beats, findings(rows)):
         parts += [table.title, table.markdown()]
     tools = "; ".join(dict.fromkeys(f"{row.versions}; {row.hardware}" for row in rows))
     parts.append(f"{tools}, one CPU thread of a machine shared with other work: times are upper bounds.")
