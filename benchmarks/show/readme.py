@@ -30,9 +30,7 @@ SETS = {
     "cardiac_sample": "Three apical four-chamber clips of EchoNet-Dynamic (Ouyang et al. 2020), 112x112, 50 frames a "
                       "second",
     "lung_test": "Five lung clips of patients held out from training and tuning, reduced to 112x112",
-    "simulated": "Ten simulated hearts of seeds that nothing was trained on, 112x112, 50 frames a second; as the "
-                 "simulator drew them, and as they were coded (pack `spatial`) and read, before its ventricles and the "
-                 "readout changed",
+    "simulated": "Six simulated hearts of seeds that nothing was trained on, 112x112, 50 frames a second",
 }
 WHOLE_RANGE = {"cardiac_sample": ("all_rates/cardiac", "hearts"), "lung_test": ("all_rates/lung", "lungs")}
 """Of sets, where their rows over the whole range are, and what their clips are called in its table."""
