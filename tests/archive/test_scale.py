@@ -7,11 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from lrmcodec.archive.create import create
+from lrmcodec.archive.entry import entry_id
 from lrmcodec.archive.home import make_archive, open_archive
 from lrmcodec.archive.manifest import Manifest
 from lrmcodec.archive.policy import Policy, Target
@@ -20,33 +22,39 @@ from lrmcodec.archive.sources import walk
 from lrmcodec.archive.verify import verify
 from lrmcodec.archive.workers import Workers
 
-POLICY = Policy(Target(quality=40))
+POLICY = Policy(Target(quality=40), pack="spatial")
 pytestmark = pytest.mark.filterwarnings("default")  # those of the cluster's and the server's own packages
 
 
-def whole(place: str, studies: Path, workers: Workers) -> set[str]:
-    """Archive, verify; ids of all entries."""
-    summary = create(make_archive(place, POLICY), walk([str(studies)], place), workers)
-    assert (summary.files, summary.failures) == (17, [])
+@pytest.fixture(scope="module")
+def patient(studies: Path) -> Path:
+    """Files of one patient: clips, one of them twice under other tags, a video, and kinds that are kept."""
+    return studies / "patient_001"
+
+
+def whole(place: str, patient: Path, workers: Workers) -> None:
+    """Archive and verify: every file is in, once."""
+    summary = create(make_archive(place, POLICY), walk([str(patient)], place), workers)
+    assert (summary.files, summary.failures) == (8, [])
     archive = open_archive(place)
     assert verify(archive, Workers(), "100%").problems == []
-    return {entry.id for entry in Manifest(archive.store).entries()}
+    ids = [entry_id(path.relative_to(patient.parent).as_posix(), sha256(path.read_bytes()).hexdigest())
+           for path in patient.rglob("*") if path.is_file()]
+    assert sorted(entry.id for entry in Manifest(archive.store).entries()) == sorted(ids)
 
 
-def test_two_processes(studies: Path, place: Path, tmp_path: Path) -> None:
-    ids = {entry.id for entry in Manifest(open_archive(str(place)).store).entries()}
-    assert whole(str(tmp_path / "a"), studies, Workers(2)) == ids
+def test_two_processes(patient: Path, tmp_path: Path) -> None:
+    whole(str(tmp_path / "a"), patient, Workers(2))
 
 
-def test_s3(studies: Path, place: Path, bucket: str, tmp_path: Path) -> None:
+def test_s3(patient: Path, bucket: str, tmp_path: Path) -> None:
     target = f"{bucket}/archive"
-    ids = {entry.id for entry in Manifest(open_archive(str(place)).store).entries()}
-    assert whole(target, studies, Workers()) == ids
-    again = create(make_archive(target, None), walk([str(studies)], target), Workers())
-    assert (again.new, again.skipped) == (0, 17)
+    whole(target, patient, Workers())
+    again = create(make_archive(target, None), walk([str(patient)], target), Workers())
+    assert (again.new, again.skipped) == (0, 8)
     archive = open_archive(target)
     done = restore(archive, Manifest(archive.store).entries(), str(tmp_path / "out"), "", Workers())
-    assert (done.written, done.failures) == (17, [])
+    assert (done.written, done.failures) == (8, [])
 
 
 def test_s3_manifest_lost(studies: Path, bucket: str) -> None:
@@ -71,10 +79,9 @@ def cluster() -> Iterator[str]:
         yield running.scheduler_address
 
 
-def test_a_cluster_that_loses_a_worker(studies: Path, place: Path, cluster: str, tmp_path: Path) -> None:
+def test_a_cluster_that_loses_a_worker(patient: Path, cluster: str, tmp_path: Path) -> None:
     import distributed
 
-    ids = {entry.id for entry in Manifest(open_archive(str(place)).store).entries()}
     target = tmp_path / "a"
 
     def kill() -> None:
@@ -91,16 +98,16 @@ def test_a_cluster_that_loses_a_worker(studies: Path, place: Path, cluster: str,
     killed: list[int] = []
     killer = threading.Thread(target=kill)
     killer.start()
-    assert whole(str(target), studies, Workers(scheduler=cluster)) == ids
+    whole(str(target), patient, Workers(scheduler=cluster))
     killer.join()
     assert killed
 
 
-def test_a_scheduler_that_is_not_there(studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_is_not_there(patient: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="the extra 'scale' is not installed")
     from lrmcodec.archive import workers
     from lrmcodec.archive.errors import ArchiveError
 
     monkeypatch.setattr(workers, "ANSWER_S", 0.5)
     with pytest.raises(ArchiveError, match="no Dask scheduler answers"):
-        whole(str(tmp_path / "a"), studies, Workers(scheduler="tcp://127.0.0.1:9"))
+        whole(str(tmp_path / "a"), patient, Workers(scheduler="tcp://127.0.0.1:9"))
