@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from importlib.metadata import entry_points
 
-import numpy as np
 import pytest
+import quick_coder
 import quick_worker
-from numpy.typing import NDArray
 
-from lrmcodec import segment
 from lrmcodec.benchmarks.measure import campaign
-from lrmcodec.cardiac.cavity import Cavity, find_cavity
-from lrmcodec.decoders import spatial, wavelet
-from lrmcodec.video import search
 
-QUICK_PRESET = 9
 MAIN: Callable[[list[str]], int] = next(iter(entry_points(group="console_scripts", name="lrmcodec"))).load()
 SLOW = ("reliability", "train", "archive", "benchmarks", "codec", "cardiac")
 """Folders whose modules come first, so that no worker is left with a long one at the end."""
@@ -30,17 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cavities_found_once() -> Iterator[None]:
-    """The ventricle of frames that were encoded before is not looked for again, which takes most of an encoding."""
-    found: dict[tuple[bytes, bytes], Cavity | None] = {}
-
-    def find(frames: NDArray[np.uint8], times_s: NDArray[np.float64]) -> Cavity | None:
-        key = sha256(repr(frames.shape).encode() + np.ascontiguousarray(frames).tobytes()).digest(), times_s.tobytes()
-        if key not in found:
-            found[key] = find_cavity(frames, times_s)
-        return found[key]
-
+    """The ventricle of a clip is looked for once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segment, "find_cavity", find)
+        quick_coder.cavities_found_once(patch.setattr)
         yield
 
 
@@ -63,10 +48,10 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def quick_pictures(quick_stills: None) -> Iterator[None]:
+def quick_pictures() -> Iterator[None]:
     """Code pictures as AV1 stills of a fast preset in this module: larger, and much quicker."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wavelet, "MAX_VALUES", 0)
+        quick_coder.quick_pictures(patch.setattr)
         yield
 
 
@@ -74,8 +59,5 @@ def quick_pictures(quick_stills: None) -> Iterator[None]:
 def quick_stills() -> Iterator[None]:
     """Code AV1 stills and video with a fast preset in this module."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spatial, "FINAL_PRESETS", ())
-        patch.setattr(spatial, "LARGE_PRESET", QUICK_PRESET)
-        patch.setattr(spatial, "FAST_PRESET", QUICK_PRESET)
-        patch.setattr(search, "PRESETS", ((float("inf"), QUICK_PRESET),))
+        quick_coder.quick_stills(patch.setattr)
         yield

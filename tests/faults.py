@@ -21,6 +21,7 @@ from pathlib import Path
 
 import fault_folders
 import numpy as np
+import quick_coder
 
 from lrmcodec.cli.main import main
 
@@ -193,6 +194,8 @@ def run(place: Path, thorough: bool, names: list[str]) -> None:
     from lrmcodec.formats.clip import Clip
     from lrmcodec.formats.video import write_clip
 
+    quick_coder.cavities_found_once()
+    quick_coder.quick_pictures()
     library = ctypes.CDLL(os.environ["LD_PRELOAD"])
     (place / "in").mkdir(parents=True)
     y, x = np.mgrid[:32, :32]

@@ -85,22 +85,24 @@ def sealed(body: bytes) -> bytes:
 
 
 def small_lrm() -> list[bytes]:
-    """Small files with everything that a file can hold."""
-    from unittest import mock
+    """Small files with everything that a file can hold; more of those that are read quickly."""
+    import pytest
+    import quick_coder
 
     from lrmcodec import codec
-    from lrmcodec.decoders import spatial, wavelet
 
     y, x = np.mgrid[:16, :16]
     frames = np.stack([127 + 100 * np.sin(x / 5 + k / 3) * np.cos(y / 4) for k in range(8)]).astype(np.uint8)
     uneven = np.cumsum([0, 0.04, 0.04, 0.05, 0.04, 0.03, 0.04, 0.04])
-    with mock.patch.multiple(spatial, FINAL_PRESETS=(), LARGE_PRESET=9, FAST_PRESET=9):
+    with pytest.MonkeyPatch.context() as patch:
+        quick_coder.quick_stills(patch.setattr)
         plain = codec.encode(Clip.from_fps(frames, 25), rank=1, quality=10)
-        with mock.patch.object(wavelet, "MAX_VALUES", 0):
-            full = codec.encode(Clip(frames, uneven, warnings=("odd",)), rank=3, quality=30,
-                                metadata={"a": [1, {"b": None}]}, study=b"\x08\0\x05\0CS\0\0")
-            with mock.patch.object(codec, "SEGMENT_FRAMES", 4):
-                return [full.data, plain.data, codec.encode(Clip.from_fps(frames, 30), rank=2, quality=20).data]
+        quick_coder.quick_pictures(patch.setattr)
+        full = codec.encode(Clip(frames, uneven, warnings=("odd",)), rank=3, quality=30,
+                            metadata={"a": [1, {"b": None}]}, study=b"\x08\0\x05\0CS\0\0")
+        patch.setattr(codec, "SEGMENT_FRAMES", 4)
+        parts = codec.encode(Clip.from_fps(frames, 30), rank=2, quality=20)
+    return [*[full.data, parts.data] * 4, plain.data]  # wavelets take much longer to read than all else
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import quick_coder
 from sharing import made_once
 
 from lrmcodec.archive.create import Summary, _opened, create
@@ -17,7 +18,6 @@ from lrmcodec.archive.policy import Policy, Target
 from lrmcodec.archive.sources import walk
 from lrmcodec.archive.workers import Workers
 from lrmcodec.benchmarks.studies import archive_set
-from lrmcodec.decoders import spatial, wavelet
 
 pytest.importorskip("pydicom")
 QUICK = Policy(Target(quality=40))
@@ -27,10 +27,7 @@ QUICK = Policy(Target(quality=40))
 def quick() -> Iterator[None]:
     """Code pictures as AV1 stills of a fast preset, and do not wait for the disk."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spatial, "FINAL_PRESETS", ())
-        patch.setattr(spatial, "LARGE_PRESET", 9)
-        patch.setattr(spatial, "FAST_PRESET", 9)
-        patch.setattr(wavelet, "MAX_VALUES", 0)
+        quick_coder.quick_pictures(patch.setattr)
         patch.setattr(os, "fsync", lambda descriptor: None)  # most of the time of these tests
         yield
 
