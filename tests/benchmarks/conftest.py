@@ -16,7 +16,7 @@ from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import phantom
 
-PLAN = Plan(peers=("av1", "jpeg", "ffv1"), ranks=(1, 2), ratios=(20.0, 60.0))
+PLAN = Plan(packs=("spatial",), peers=("av1", "jpeg", "ffv1"), ranks=(1, 2), ratios=(20.0, 60.0))
 
 
 @dataclass(frozen=True)

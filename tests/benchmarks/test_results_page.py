@@ -90,7 +90,7 @@ def test_every_picture_opens_and_lies_beside_the_page(folder: Path, page: Page) 
 
 def test_the_page_says_what_was_measured(page: Page) -> None:
     text = " ".join(page.words)
-    for words in ("Rate and distortion", "Rank: lrmcodec", "End diastole and end systole", "Where the bytes go",
+    for words in ("Rate and distortion", "Rank: spatial", "End diastole and end systole", "Where the bytes go",
                   "Trajectories", "BD-rate against AV1", "Without loss", "FFV1", "scalars alone", "<broken>",
                   "b<i>&c"):
         assert words in text, words

@@ -14,6 +14,7 @@ from lrmcodec.benchmarks.measure.rows import read_rows
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.benchmarks.show import readme
 from lrmcodec.benchmarks.studies import speed
+from lrmcodec.decoders.registry import DEFAULT_PACK
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import phantom
 
@@ -152,12 +153,12 @@ def test_speed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert code == 0, err
     found = {row["what"]: row for row in json.loads(out)["speed"]}
     assert found["lrmcodec --help"]["median"] > 0
-    assert found["spatial, cpu, 30 frames of 32x32: decode"]["unit"] == "frames/s"
+    assert found[f"{DEFAULT_PACK}, cpu, 30 frames of 32x32: decode"]["unit"] == "frames/s"
     assert found["python: import lrmcodec"]["median"] > 0
     assert found["simulate lus_like, cpu, 12 frames of 32x32"]["unit"] == "frames/s"
-    assert "spatial, cpu, 12 frames of 32x32, rank 2: encode, peak memory" in found
+    assert f"{DEFAULT_PACK}, cpu, 12 frames of 32x32, rank 2: encode, peak memory" in found
     assert (tmp_path / "speed.tsv").read_text().count("\n") == len(found) + 1
-    assert "| spatial, cpu, 12 frames of 32x32 |" in (tmp_path / "speed.md").read_text()
+    assert f"| {DEFAULT_PACK}, cpu, 12 frames of 32x32 |" in (tmp_path / "speed.md").read_text()
     assert run("bench", "--speed", "-o", tmp_path)[0] == 1
 
 
