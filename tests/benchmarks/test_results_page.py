@@ -16,7 +16,6 @@ from PIL import Image
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.setting import ALL, Setting
 from lrmcodec.benchmarks.show.results_page import write_report
-from lrmcodec.decoders.registry import DEFAULT_PACK
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VOID = {"meta", "img", "br", "hr", "link"}
@@ -79,8 +78,8 @@ def test_the_page_is_well_formed_and_needs_nothing_else(folder: Path, page: Page
 
 def test_every_picture_opens_and_lies_beside_the_page(folder: Path, page: Page) -> None:
     plots = {path.name: path.read_bytes() for path in (folder / "plots").iterdir()}
-    assert set(plots) == {"rate_distortion.png", f"ranks_{DEFAULT_PACK}.png", f"phase_{DEFAULT_PACK}.png", "strip.png",
-                          "trajectories.png", f"parts_{DEFAULT_PACK}.png"}
+    assert set(plots) == {"rate_distortion.png", "ranks_spatial.png", "phase_spatial.png", "strip.png",
+                          "trajectories.png", "parts_spatial.png"}
     assert sorted(page.pictures) == sorted(plots.values())
     for data in plots.values():
         with Image.open(io.BytesIO(data)) as picture:
