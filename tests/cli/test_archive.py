@@ -187,7 +187,7 @@ def test_dry_run_makes_nothing(run: Run, studies: Path, tmp_path: Path) -> None:
 def test_killed_and_started_again(run: Run, studies: Path, tmp_path: Path) -> None:
     """SIGKILL while two processes work; then the same command, and everything is there."""
     place = tmp_path / "archive"
-    command = [COMMAND, "archive", str(studies), "-o", str(place), "--quality", "40", "-j", "2"]
+    command = [COMMAND, "archive", str(studies), "-o", str(place), "--quality", "40", "--pack", "spatial", "-j", "2"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(600):
         if list(place.glob("objects/*/*.json")):
@@ -207,8 +207,8 @@ def test_killed_and_started_again(run: Run, studies: Path, tmp_path: Path) -> No
 
 def test_interrupted_by_the_keyboard(studies: Path, tmp_path: Path) -> None:
     place = tmp_path / "archive"
-    process = subprocess.Popen([COMMAND, "archive", str(studies), "-o", str(place), "-j", "1"], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen([COMMAND, "archive", str(studies), "-o", str(place), "--pack", "spatial", "-j", "1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
     for _ in range(600):
         if list(place.glob("objects/*/*.json")):
             break
