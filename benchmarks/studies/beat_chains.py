@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from lrmcodec import codec
 from lrmcodec.benchmarks.measure.readout_error import match
 from lrmcodec.benchmarks.table import Table
-from lrmcodec.cardiac.readout import read_phase
+from lrmcodec.cardiac.readout import Phase, read_phase
 from lrmcodec.cardiac.signal import GRID_HZ, even_times, high_pass, standardize
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.provenance import provenance
@@ -36,6 +36,7 @@ from lrmcodec.simulate import Simulated, simulate
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
+Groups = dict[tuple[str, str, str, str], list[Row]]
 
 USUAL_RATIO = 1000.0
 CONE = np.cos(np.radians(30))
@@ -89,15 +90,19 @@ def _numbers(words: str) -> list[float]:
 def measure(ask: Ask, made: Simulated) -> Row:
     """Encode and read a clip by every chain."""
     file = codec.open(codec.encode(made.clip, ratio=ask.ratio, rank=ask.rank).data)
-    found, area = read_phase(file), np.asarray(made.truth.lv_area_cm2)
-    coeffs = np.concatenate(file.coeffs)
+    return row_of(ask.key, made, np.concatenate(file.coeffs), read_phase(file))
+
+
+def row_of(key: str, made: Simulated, coeffs: Array, found: Phase) -> Row:
+    """What every chain reads from coefficients (T, r), beside the truth; `found` is what our readout reads."""
+    area, times_s = np.asarray(made.truth.lv_area_cm2), made.clip.times_s
     events = {"readout": (found.ed_frames, found.es_frames)}
     for name, path in (("published", published_direction(coeffs)), ("PCA", coeffs[:, 0])):
         upright = path if (path - path.mean()) @ (area - area.mean()) >= 0 else -path
-        events[name] = peaks(upright, file.times_s)
+        events[name] = peaks(upright, times_s)
     right = bool((found.signal - found.signal.mean()) @ (area - area.mean()) >= 0)
-    return {"key": ask.key, "word": found.quality_word, "sign_right": right, "fps": file.fps, "rank": file.rank,
-            "true": (made.truth.ed_frames, made.truth.es_frames), "half_beat": 30 * file.fps / _rate(made),
+    return {"key": key, "word": found.quality_word, "sign_right": right, "fps": found.fps, "rank": coeffs.shape[1],
+            "true": (made.truth.ed_frames, made.truth.es_frames), "half_beat": 30 * found.fps / _rate(made),
             "found": events, "ef": (found.ejection_fraction_percent, made.truth.ef_percent),
             "confidences": (found.ed_confidences, found.es_confidences), "sure": found.polarity_confidence}
 
@@ -148,13 +153,18 @@ def run(wanted: Sequence[Ask], path: Path) -> dict[str, Row]:
     return rows
 
 
-def chain_table(wanted: Sequence[Ask], rows: dict[str, Row]) -> Table:
-    """A line for every group of encodes and every chain."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+def grouped(wanted: Sequence[Ask], rows: dict[str, Row]) -> Groups:
+    """Rows by the cells that they have in common."""
+    groups: Groups = {}
     for ask in wanted:
         groups.setdefault(ask.group, []).append(rows[ask.key])
+    return dict(sorted(groups.items()))
+
+
+def chain_table(groups: Groups) -> Table:
+    """A line for every group of encodes and every chain."""
     lines = []
-    for group, found in sorted(groups.items(), key=lambda item: item[0]):
+    for group, found in groups.items():
         for chain in CHAINS:
             silent = str(sum(row["word"] != "cardiac" for row in found)) if chain == "readout" else "-"
             right = f"{100 * np.mean([row['sign_right'] for row in found]):.0f} %" if chain == "readout" else "told"
@@ -226,7 +236,7 @@ def main() -> None:
     found = [rows[ask.key] for ask in wanted]
     text = "\n\n".join([
         "# ED and ES by three chains", f"Simulated hearts {', '.join(options.hearts)}. {provenance()}.",
-        chain_table(wanted, rows).markdown(), "How often a listed event was right, by its stated confidence:",
+        chain_table(grouped(wanted, rows)).markdown(), "How often a listed event was right, by its stated confidence:",
         event_reliability(found).markdown(), "How often the sign was right, by the stated probability:",
         sign_reliability(found).markdown(), ejection_line(found)]) + "\n"
     write_atomic(options.output / "beat_chains.md", text.encode(), force=True)

@@ -40,7 +40,7 @@ def test_the_published_chain_finds_a_line_and_its_turns() -> None:
 
 def test_tables_of_rows() -> None:
     asks = [beat_chains.Ask("echonet_like", 5, 1000.0)]
-    lines = beat_chains.chain_table(asks, {asks[0].key: row()}).markdown().splitlines()
+    lines = beat_chains.chain_table(beat_chains.grouped(asks, {asks[0].key: row()})).markdown().splitlines()
     assert "| readout | 1 | 0 | 100 % | 1.00 | +0.00 | 1 of 3 | 1 | 1.00 | +1.00 | 0 of 2 | 0 |" in lines[2]
     assert "| published | 1 | - | told | - | - | 3 of 3 | 0 |" in lines[3]
     events = beat_chains.event_reliability([row()]).markdown()
