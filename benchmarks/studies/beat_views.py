@@ -106,7 +106,8 @@ def main() -> None:
         "# ED and ES in all views", f"Simulated hearts of {options.frames} frames, seeds from "
         f"{min(row['key'].split('|')[2] for row in rows)}; coefficients before coding. {provenance()}.",
         chain_table(groups).markdown(), "How often a listed event was right, by its stated confidence:",
-        event_reliability(rows).markdown(), ejection_line(rows)]) + "\n"
+        event_reliability(rows).markdown(),
+        ejection_line([row for row in rows if row["rank"] == rows[-1]["rank"]])]) + "\n"
     write_atomic(options.output / "beat_views.md", text.encode(), force=True)
     print(text)
 

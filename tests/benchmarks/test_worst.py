@@ -7,8 +7,9 @@ import pytest
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.setting import LOSSLESS, Setting
 from lrmcodec.benchmarks.show.worst import lossless_margins, margin_table, margins, range_table, worst_table
+from lrmcodec.decoders.registry import DEFAULT_PACK
 
-OURS = "lrmcodec wavelet"
+OURS = f"lrmcodec {DEFAULT_PACK}"
 
 
 def row(codec: str, setting: Setting, size: float | None, psnr: float | None = 120.0, ssim: float = 1.0,
