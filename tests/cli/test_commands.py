@@ -33,6 +33,8 @@ REPORT = {"size_bytes", "ratio", "psnr_db", "ssim3d", "rank", "fit_seconds"}
 
 Run = Callable[..., tuple[int, str, str]]
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 
 def start(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the installed script as its own process."""
