@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from lrmcodec.decoders.base import Decoder
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import MAGIC, PREFIX_BYTES, VERSION
 from lrmcodec.formats.errors import LrmError
@@ -102,7 +103,7 @@ def small_lrm() -> list[bytes]:
                             metadata={"a": [1, {"b": None}]}, study=b"\x08\0\x05\0CS\0\0")
         patch.setattr(codec, "SEGMENT_FRAMES", 4)
         parts = codec.encode(Clip.from_fps(frames, 30), rank=2, quality=20)
-    return [*[full.data, parts.data] * 4, plain.data]  # wavelets take much longer to read than all else
+    return [*[full.data, parts.data] * 8, plain.data]  # wavelets take much longer to read than all else
 
 
 @cache
@@ -113,14 +114,21 @@ def usual_pack() -> Pack:
     return find_pack(DEFAULT_PACK)
 
 
+@cache
+def usual_decoder() -> Decoder:
+    """Its decoder."""
+    from lrmcodec.decoders.registry import make_decoder
+
+    return make_decoder(usual_pack(), "cpu")
+
+
 def read_lrm(data: bytes, path: Path) -> None:
     """Read everything of a .lrm file, and render its first frames."""
-    from lrmcodec.decoders.registry import make_decoder
     from lrmcodec.reader import LrmFile
 
     file = LrmFile(data)
     if file.coded.pack_id == usual_pack().pack_id:  # whose digest is not taken anew for each
-        file = LrmFile(data, decoder=make_decoder(usual_pack(), "cpu"))
+        file = LrmFile(data, decoder=usual_decoder())
     json.dumps([file.fps, file.duration_s, file.metadata, file.warnings])
     height, width = file.size
     if sum((segment.rank + 1) for segment in file.coded.segments[:4]) * height * width <= RENDERED:

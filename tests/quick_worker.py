@@ -12,5 +12,5 @@ if __name__ == "__main__":
     import quick_coder
 
     quick_coder.cavities_found_once()
-    quick_coder.quick_stills()
+    quick_coder.quick_pictures()
     worker.main()

@@ -147,7 +147,7 @@ def marked(mark: str) -> list[str]:
 def test_ctrl_c_ends_the_workers_and_keeps_the_rows(clips: Path, tmp_path: Path) -> None:
     table = tmp_path / "rows.tsv"
     command = [str(Path(sys.executable).parent / "lrmcodec"), "bench", str(clips / "a.npz"), str(clips / "b.npz"),
-               "-o", str(tmp_path), "--peers", "jpeg2000", "--no-report", "--jobs", "2"]
+               "-o", str(tmp_path), "--packs", "spatial", "--peers", "jpeg2000", "--no-report", "--jobs", "2"]
     mark = f"LRMCODEC_TEST={tmp_path}"
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "LRMCODEC_TEST": str(tmp_path)})

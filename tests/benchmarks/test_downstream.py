@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,10 @@ from lrmcodec.formats.errors import ClipError, LrmError, OutputError, TargetErro
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import phantom
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 Run = Callable[..., tuple[int, str, str]]
 RANK_3 = versions(["spatial"], [3], [])
-pytestmark = pytest.mark.usefixtures("quick_pictures", "small_clips")
+pytestmark = [pytest.mark.usefixtures("quick_pictures", "small_clips"),
+              pytest.mark.skipif(find_spec("sklearn") is None, reason="scikit-learn is not installed")]
 
 
 @pytest.fixture(scope="module")

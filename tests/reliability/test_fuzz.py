@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from fuzzing import mutate, run, sealed, small_lrm, usual_pack
+from fuzzing import mutate, run, sealed, small_lrm, usual_decoder, usual_pack
 
 from lrmcodec.formats.container import PREFIX_BYTES
 
 
 def test_mutated_lrm_files_are_read_or_refused() -> None:
     usual_pack.cache_clear()
+    usual_decoder.cache_clear()
     outcome = run("lrm", range(20_000))
     assert outcome.faults == []
     assert outcome.counts.total() == 20_000
