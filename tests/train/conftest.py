@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,3 +24,23 @@ def phantom_pages() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "_simulated", phantom)
         yield
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of pages for all runs of a module."""
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture
+def interrupt_first_step() -> Callable[[float, str], None]:
+    """A progress that ends the run, as Ctrl-C would, when its first steps are reported."""
+    calls = 0
+
+    def interrupt(done: float, label: str) -> None:
+        nonlocal calls
+        calls += label.startswith("step")
+        if calls == 1:
+            raise KeyboardInterrupt
+
+    return interrupt

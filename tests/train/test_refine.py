@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,11 +37,6 @@ def quick(phantom_pages: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pages")
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     out = tmp_path_factory.mktemp("run") / "run"
     assert run(RECIPE, out, cache=cache).finished
@@ -61,17 +56,10 @@ def test_a_run_learns_and_its_pack_goes_through_the_codec(finished: Path) -> Non
     assert codec.open(encoded.data, pack=str(finished / "pack")).frames().shape == (9, 40, 33)
 
 
-def test_one_seed_gives_one_digest_also_when_interrupted(finished: Path, tmp_path: Path, cache: Path) -> None:
-    calls = 0
-
-    def interrupt(done: float, label: str) -> None:
-        nonlocal calls
-        calls += label.startswith("step")
-        if calls == 1:
-            raise KeyboardInterrupt
-
+def test_one_seed_gives_one_digest_also_when_interrupted(
+        finished: Path, tmp_path: Path, cache: Path, interrupt_first_step: Callable[[float, str], None]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(RECIPE, tmp_path / "other", cache=cache, progress=interrupt)
+        run(RECIPE, tmp_path / "other", cache=cache, progress=interrupt_first_step)
     assert run(RECIPE, tmp_path / "other", cache=cache, resume=True).finished
     assert load_pack(tmp_path / "other" / "pack").digest == load_pack(finished / "pack").digest
 

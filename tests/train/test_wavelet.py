@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,6 @@ def quick(phantom_pages: None) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pages")
-
-
 def train(out: Path, cache: Path, recipe: Recipe = RECIPE, **options: Any) -> Outcome:
     return run(recipe, out, cache=cache, **options)
 
@@ -65,17 +60,10 @@ def test_a_run_learns_and_its_pack_goes_through_the_codec(finished: Path) -> Non
     assert encoded.report.psnr_db > 20
 
 
-def test_one_seed_gives_one_digest_also_when_interrupted(finished: Path, tmp_path: Path, cache: Path) -> None:
-    calls = 0
-
-    def interrupt(done: float, label: str) -> None:
-        nonlocal calls
-        calls += label.startswith("step")
-        if calls == 1:
-            raise KeyboardInterrupt
-
+def test_one_seed_gives_one_digest_also_when_interrupted(
+        finished: Path, tmp_path: Path, cache: Path, interrupt_first_step: Callable[[float, str], None]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "other", cache, progress=interrupt)
+        train(tmp_path / "other", cache, progress=interrupt_first_step)
     assert train(tmp_path / "other", cache, resume=True).finished
     assert load_pack(tmp_path / "other" / "pack").digest == load_pack(finished / "pack").digest
 
