@@ -15,7 +15,7 @@ from pydicom.uid import HEVCMP51, MPEG4HP41, UID
 from lrmcodec.formats.errors import OutputError
 from lrmcodec.formats.frames import Output
 from lrmcodec.formats.stamps import even_rate
-from lrmcodec.formats.stream_write import ONE_THREAD
+from lrmcodec.formats.stream_write import STEADY_X264
 
 TICK = Fraction(1, 1_000_000)
 
@@ -40,7 +40,7 @@ class Stream:
 STREAMS = {
     # ITU-T H.264 table A-1, level 4.1: MaxFS and MaxMBPS in macroblocks.
     "h264": Stream(MPEG4HP41, "ISO_14496_10", "libx264",
-                   {"crf": "12", "profile": "high", "level": "4.1", **ONE_THREAD},
+                   {"crf": "12", "profile": "high", "level": "4.1", **STEADY_X264},
                    "High Profile at level 4.1", 16, 8192, 245_760),
     # ITU-T H.265 tables A.8 and A.9, level 5.1: MaxLumaPs and MaxLumaSr in pixels.
     "hevc": Stream(HEVCMP51, "ISO_23008_2", "libx265",
