@@ -4,6 +4,7 @@ Equal-sized tiles are stacked into tall pages, each page coded as one AV1 key fr
 AV1 specification makes decoding bit-exact). Of the AV1 stream only the frame header and tile data are kept: the
 temporal delimiter, the OBU headers and the sequence header (AV1 Bitstream & Decoding Process Specification,
 sections 5.3 to 5.6) follow from the tile size and one byte of flags. Layout and limits: SPEC.md, section Pictures.
+PyAV is imported where a page is coded: reading a file's coefficients would wait longest for it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import mmap
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +22,9 @@ from lrmcodec.formats.errors import FormatError, LrmError
 from lrmcodec.formats.fields import MAX_FILE_BYTES
 from lrmcodec.formats.priority import kept_priority
 from lrmcodec.formats.varint import read_varint, write_varint
+
+if TYPE_CHECKING:
+    import av
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only; the encoder otherwise talks on stderr
 
@@ -155,6 +158,8 @@ def _unstack(page: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.fl
 
 
 def _encode_page(page: NDArray[np.float32], q: int, ten_bit: bool, preset: int) -> bytes:
+    import av
+
     _check_room(page.size)
     context = av.CodecContext.create("libsvtav1", "w")
     context.height, context.width = page.shape
@@ -178,6 +183,8 @@ def _check_room(pixels: int) -> None:
 
 
 def _to_frame(page: NDArray[np.float32], ten_bit: bool) -> av.VideoFrame:
+    import av
+
     height, width = page.shape
     frame = av.VideoFrame(width, height, "yuv420p10le" if ten_bit else "yuv420p")
     dtype: type[np.unsignedinteger] = np.uint16 if ten_bit else np.uint8
@@ -194,6 +201,8 @@ def _to_frame(page: NDArray[np.float32], ten_bit: bool) -> av.VideoFrame:
 
 
 def _decode_page(record: bytes, shape: tuple[int, int]) -> NDArray[np.float32]:
+    import av
+
     if len(record) < 2:
         raise FormatError("a picture record is empty.", "The file is damaged; get another copy.")
     flags, payload = record[0], record[1:]

@@ -13,6 +13,7 @@ from lrmcodec.cardiac.readout import Phase
 from lrmcodec.cardiac.trajectory import Motion, end_words, picked_frames
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -23,7 +24,7 @@ STYLE: Any = {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"
          "axes.spines.right": False, "axes.edgecolor": "#80868f", "axes.labelcolor": LINE_COLOR,
          "xtick.color": "#565c66", "ytick.color": "#565c66"}
 DPI = 110
-ROW_INCHES = 2.1
+ROW_INCHES, LEGEND_INCHES = 2.1, 0.2
 CAUTION = "Read from the coefficients alone; not a medical device."
 MARGIN = 0.12  # of the range, left free around a trajectory
 
@@ -46,23 +47,38 @@ def png(figure: Figure) -> bytes:
 
 def draw_signals(found: Sequence[tuple[str, Phase, Array]]) -> Figure:
     """One row for every file's name, phase and frame times: the signal with its end diastoles and end systoles."""
-    height = ROW_INCHES * len(found) + 0.25
+    height = LEGEND_INCHES + ROW_INCHES * len(found) + 0.25
     figure = new_figure(10, height)
     for row, (name, phase, times_s) in enumerate(found):
-        axes = figure.add_axes((0.04, 1 - (row + 0.8) * ROW_INCHES / height, 0.94, 0.6 * ROW_INCHES / height))
+        bottom = 1 - (LEGEND_INCHES + (row + 0.8) * ROW_INCHES) / height
+        axes = figure.add_axes((0.05, bottom, 0.93, 0.6 * ROW_INCHES / height))
         _draw_signal(axes, phase, times_s)
         axes.set_title(f"{name}: {verdict(phase)}", fontsize=9, loc="left")
+    _explain_marks(figure)
     figure.axes[-1].set_xlabel(f"seconds.  {CAUTION}")
     return figure
+
+
+def _explain_marks(figure: Figure) -> None:
+    """One legend for all rows, above them."""
+    marks: dict[str, Artist] = {}
+    for axes in figure.axes:
+        handles, words = axes.get_legend_handles_labels()
+        marks.update(zip(words, handles, strict=True))
+    if marks:
+        figure.legend(list(marks.values()), list(marks), loc="upper right", bbox_to_anchor=(0.985, 1), ncols=2,
+                      frameon=False)
 
 
 def draw_overview(name: str, phase: Phase, times_s: Array, motion: Motion, frames: NDArray[np.uint8]) -> Figure:
     """Signal, trajectory, likeness of frames, and the two frames (2, H, W) that `picked_frames` names."""
     figure = new_figure(13, 6.6)
     figure.suptitle(f"{name}: {verdict(phase)}", x=0.02, y=0.97, ha="left", fontsize=12)
-    top = figure.add_axes((0.03, 0.66, 0.95, 0.23))
+    top = figure.add_axes((0.04, 0.66, 0.94, 0.23))
     _draw_signal(top, phase, times_s)
     top.set_xlabel(f"seconds.  {CAUTION}")
+    if phase.ed_frames or phase.es_frames:
+        top.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderpad=0)
     _draw_trajectory(figure.add_axes((0.03, 0.13, 0.21, 0.385)), phase, times_s, motion)
     _draw_likeness(figure.add_axes((0.29, 0.13, 0.21, 0.385)), phase, times_s, motion)
     picked = picked_frames(phase, motion)
@@ -96,10 +112,9 @@ def _draw_signal(axes: Axes, phase: Phase, times_s: Array) -> None:
     for word, color, frames in _events(phase):
         if frames:
             axes.plot(times_s[frames], phase.signal[frames], "o", color=color, markersize=6, label=word)
-            axes.vlines(times_s[frames], *axes.get_ylim(), color=color, linewidth=0.8, alpha=0.35)
-    if phase.ed_frames or phase.es_frames:
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderpad=0)
-    axes.set_ylabel("small   ←  ventricle  →   large" if phase.quality_word == "cardiac" else "main motion")
+            axes.vlines(times_s[frames], 0, 1, transform=axes.get_xaxis_transform(), color=color, linewidth=0.8,
+                        alpha=0.35)
+    axes.set_ylabel("ventricle\nsmall  ←   →  large" if phase.quality_word == "cardiac" else "main motion")
     axes.set_yticks([])
     axes.margins(x=0.01)
 

@@ -20,7 +20,7 @@ import numpy as np
 from lrmcodec.cardiac.direction import Direction, read_direction
 from lrmcodec.cardiac.events import Event, es_shifted, find_events
 from lrmcodec.cardiac.phase_net import both_ways
-from lrmcodec.cardiac.signal import Array, Clean, prepare, standardize
+from lrmcodec.cardiac.signal import Array, Clean, median, prepare, standardize
 from lrmcodec.reader import LrmFile
 from lrmcodec.timeline import nearest_frames
 
@@ -237,7 +237,7 @@ def _nearest(times_s: Array, wanted_s: Sequence[float]) -> list[int]:
 def _heart_rate(ed_s: Sequence[float], es_s: Sequence[float], period_s: float) -> float:
     """Beats a minute by the median distance of equal events, by the autocorrelation when there are none."""
     gaps = [*np.diff(es_s), *np.diff(ed_s)]
-    return float(60 / (np.median(gaps) if gaps else period_s))
+    return 60 / (median(gaps) if gaps else period_s)
 
 
 def _variability(ed_s: Sequence[float], es_s: Sequence[float]) -> tuple[float | None, float | None]:
@@ -254,7 +254,7 @@ def _variability(ed_s: Sequence[float], es_s: Sequence[float]) -> tuple[float | 
 
 def _systolic_fraction(beats: Sequence[Beat]) -> float | None:
     shares = [beat.systolic_s / (beat.systolic_s + beat.diastolic_s) for beat in beats if beat.diastolic_s is not None]
-    return float(np.median(shares)) if shares else None
+    return median(shares) if shares else None
 
 
 def _beats(ed_s: Sequence[float], es_s: Sequence[float], ed: Sequence[int], es: Sequence[int]) -> list[Beat]:

@@ -6,6 +6,7 @@ splines, takes a third of the time that reading the phase of a file may take to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,11 @@ def standardize(coeffs: Array) -> Array:
     centered = coeffs - coeffs.mean(0)
     scale = centered.std(0)
     return np.asarray(centered / np.where(scale > 1e-12, scale, np.inf))
+
+
+def median(values: Array | Sequence[float]) -> float:
+    """Middle of values; `numpy.median` imports masked arrays, which takes a tenth of the time of a readout."""
+    return float(np.percentile(values, 50))
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ def clean(signal: Array, times_s: Array, even_s: Array) -> Array:
 
 def half_width_s(times_s: Array) -> float:
     """Half-width in seconds of the local fit that suits frames at `times_s` (T,)."""
-    gap_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
+    gap_s = median(np.diff(times_s)) if len(times_s) > 1 else 1.0
     return max(SMOOTH_S, SMOOTH_FRAMES * gap_s)
 
 

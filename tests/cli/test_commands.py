@@ -286,7 +286,7 @@ def test_demo_runs_on_small_input(run: Run, tmp_path: Path, monkeypatch: pytest.
                                        ["packs", "--help"], ["encode", "--help"]])
 def test_no_heavy_imports(arguments: list[str], folder: Path) -> None:
     code = ("import sys; from lrmcodec.cli.main import main; code = main(sys.argv[1:]);"
-            "found = [m for m in ('torch', 'scipy', 'skimage', 'PIL') if m in sys.modules];"
+            "found = [m for m in ('torch', 'scipy', 'skimage', 'PIL', 'av') if m in sys.modules];"
             "sys.exit(f'code {code}, imported {found}' if found or code else 0)")
     done = subprocess.run([sys.executable, "-P", "-c", code, *arguments], cwd=folder, capture_output=True, text=True,
                           check=False)
