@@ -18,12 +18,16 @@ PARTS = {
     "times": "Frame times",
     "metadata": "Metadata",
     "pictures": "Pictures (latent and basis)",
+    "wavelets": "Pictures (latent and basis) as wavelets",
+    "video": "Video",
+    "dark": "Cells that stay black",
     "latent": "Latent",
     "coeffs": "Coefficients",
     "warnings": "Warnings",
     "phase": "Direction of the cardiac phase",
     "ventricle": "Direction of the cardiac phase, areas of the ventricle",
     "heart": "Direction of the cardiac phase, closing of the valve, ejection",
+    "digest": "Digest of the frames",
     "study": "Patient and study",
 }
 """Names of the parts that `byte_counts` tells apart."""
@@ -31,15 +35,18 @@ PARTS = {
 
 @click.command()
 @click.argument("source", metavar="IN.lrm")
+@click.option("--pictures", is_flag=True, help="Show what every single picture takes as well; decodes all of them.")
 @options.as_json
 @pass_console
-def info(console: Console, source: str, as_json: bool) -> None:
+def info(console: Console, source: str, pictures: bool, as_json: bool) -> None:
     """Show what a .lrm file holds and where its bytes go.
 
     Structure and checksum are checked; 'lrmcodec verify' checks the rest. '-' reads the file from stdin.
     """
     file = open_lrm(source)
     facts = describe(file, source)
+    if pictures:
+        facts["picture_bits"] = _picture_bits(file)
     if as_json:
         console.data(facts)
         return
@@ -48,6 +55,9 @@ def info(console: Console, source: str, as_json: bool) -> None:
     rows = [(PARTS.get(part, part), f"{count:,}", _share(count, file.size_bytes))
             for part, count in file.byte_counts.items()]
     console.table([*rows, ("Total", f"{file.size_bytes:,}", _share(1, 1))], ("Part", "Bytes", "Share"))
+    if pictures:
+        click.echo()
+        console.table(_picture_rows(facts), ("Segment", "Picture", "Bytes", "Bits a pixel"))
 
 
 def describe(file: LrmFile, path: str) -> dict[str, Any]:
@@ -72,6 +82,28 @@ def describe(file: LrmFile, path: str) -> dict[str, Any]:
         "metadata": dict(file.metadata),
         "warnings": list(file.warnings),
     }
+
+
+def _picture_bits(file: LrmFile) -> list[list[float]]:
+    """Bits of every picture, by segment; a TargetError where none is coded by itself."""
+    from lrmcodec.budget import picture_bits
+    from lrmcodec.formats.errors import TargetError
+
+    found = picture_bits(file)
+    if not any(found):
+        raise TargetError("no picture of the file is coded by itself.", "Leave --pictures out.")
+    return found
+
+
+def _picture_rows(facts: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row a picture, and one a segment without any."""
+    pixels = facts["height"] * facts["width"]
+    rows: list[tuple[str, ...]] = []
+    for index, bits in enumerate(facts["picture_bits"]):
+        rows += [(f"{index + 1}", f"basis {number}" if number else "latent", f"{each / 8:,.0f}", f"{each / pixels:.4f}")
+                 for number, each in enumerate(bits)]
+        rows += [] if bits else [(f"{index + 1}", "none coded by itself", "", "")]
+    return rows
 
 
 def _words(facts: dict[str, Any]) -> list[tuple[str, str]]:

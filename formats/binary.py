@@ -120,6 +120,27 @@ class CountingDecoder(BinaryDecoder):
         return WORD_BYTES * (self._again.words + AHEAD_WORDS)
 
 
+class WeighingDecoder(BinaryDecoder):
+    """A decoder that adds up what the decisions cost, minus the binary logarithms of their chances.
+
+    Attributes
+    ----------
+    cost_bits : float
+        Of the decisions so far.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.cost_bits = 0.0
+
+    def bits(self, bits: Bits, chances: Chances) -> Bits:
+        """Read decisions; see `BinaryDecoder`."""
+        read = super().bits(bits, chances)
+        taken = np.where(read > 0, chances, (1 << CHANCE_BITS) - chances)
+        self.cost_bits += CHANCE_BITS * len(read) - float(np.log2(taken).sum())
+        return read
+
+
 def _shortest(tail: bytes, lower: int, size: int) -> bytes:
     """Fewest bytes that, with zeros behind, lie in the interval that `tail` lies in."""
     value = int.from_bytes(tail[:8].ljust(8, b"\0"), "big")

@@ -29,7 +29,15 @@ from lrmcodec.decoders.wavelet_model import (
 )
 from lrmcodec.decoders.wavelet_transform import Array, analyze, level_count, merge_level
 from lrmcodec.decoders.wavelet_values import cheapest, code_norms, code_plain, code_values, restore
-from lrmcodec.formats.binary import HALF, BinaryCoder, BinaryDecoder, BinaryEncoder, BinaryTape, CountingDecoder
+from lrmcodec.formats.binary import (
+    HALF,
+    BinaryCoder,
+    BinaryDecoder,
+    BinaryEncoder,
+    BinaryTape,
+    CountingDecoder,
+    WeighingDecoder,
+)
 from lrmcodec.formats.errors import FormatError
 
 STEPS = tuple(product(range(len(PHASES)), range(3)))
@@ -206,6 +214,13 @@ def bytes_by_picture(data: bytes, size: tuple[int, int], rank: int, q: float, mo
     """After how many of the bytes each of the 1 + `rank` pictures is whole; see `decode_pictures`."""
     coder = CountingDecoder(data)
     return [coder.seen_bytes for _ in _decoded(coder, size, rank, q, model)]
+
+
+def bits_of_pictures(data: bytes, size: tuple[int, int], rank: int, q: float, model: PictureModel) -> list[float]:
+    """What each of the 1 + `rank` pictures costs in bits, the norms with the first; see `decode_pictures`."""
+    coder = WeighingDecoder(data)
+    seen = [coder.cost_bits for _ in _decoded(coder, size, rank, q, model)]
+    return np.diff(seen, prepend=0.0).tolist()
 
 
 def _decoded(coder: BinaryDecoder, size: tuple[int, int], rank: int, q: float, model: PictureModel) -> Iterator[Array]:

@@ -195,6 +195,21 @@ def test_info_accounts_for_every_byte(run: Run, coded: Path) -> None:
     assert text.splitlines()[-1].split() == ["Total", f"{facts['size_bytes']:,}", "100.0", "%"]
 
 
+def test_info_shows_what_every_picture_takes(run: Run, coded: Path) -> None:
+    golden = Path(__file__).parents[1] / "codec" / "golden" / "v2_refined_parts.lrm"
+    code, out, _ = run("info", golden, "--pictures", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert [len(bits) for bits in facts["picture_bits"]] == [3, 3]
+    assert sum(map(sum, facts["picture_bits"])) / 8 == pytest.approx(facts["bytes"]["wavelets"], abs=8)
+    code, text, _ = run("info", golden, "--pictures")
+    assert code == 0
+    assert [line.split()[:2] for line in text.splitlines()[-3:]] == [["2", "latent"], ["2", "basis"], ["2", "basis"]]
+    code, _, err = run("info", coded, "--pictures")  # AV1 stills
+    assert code == 1
+    assert "Leave --pictures out" in err
+
+
 def test_info_shows_metadata_and_reads_stdin(coded: Path, tmp_path: Path) -> None:
     clip = unpack_file(coded.read_bytes())
     noted = pack_file(CodedClip(clip.pack_id, clip.arch_id, clip.size, clip.times_s, clip.segments,
