@@ -79,6 +79,13 @@ def _names(text: str) -> tuple[str, ...]:
               help="With --task: how finely files of a given rank are coded.")
 @click.option("--epochs", type=click.IntRange(min=1), default=20, show_default=True, metavar="N",
               help="With --task: passes of a network over its clips.")
+@click.option("--width", type=click.IntRange(4, 128), default=64, show_default=True, metavar="N",
+              help="With --task: channels of a network's first stage; few are quicker.")
+@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, metavar="N",
+              help="With --task: parts of the clips, each asked of what was trained on the others.")
+@click.option("--training", type=click.IntRange(min=0), default=0, metavar="N",
+              help="With --task ef: so many further clips that networks of originals are trained on and that are "
+                   "never coded.")
 @click.option("--side", type=click.IntRange(16, 256), default=112, show_default=True, metavar="PIXELS",
               help="With --task: of the frames that networks see.")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",

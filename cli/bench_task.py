@@ -10,25 +10,26 @@ import click
 from lrmcodec.cli.console import Console
 
 if TYPE_CHECKING:
+    from lrmcodec.benchmarks.downstream.cases import Case
     from lrmcodec.benchmarks.downstream.run import TaskPlan
 
 SOME_FAILED = 3
 HEARTS = 1000
-PACKS = ("spatial", "lrm-ortho-gated", "lrm-basic-gated", "vidfuncta-gated", "lrm-ortho", "lrm-basic", "vidfuncta",
-         "medfuncta", "coinpp", "autoencoder")
+OTHER_PACKS = ("spatial", "lrm-ortho-gated", "lrm-basic-gated", "vidfuncta-gated", "lrm-ortho", "lrm-basic",
+               "vidfuncta", "medfuncta", "coinpp", "autoencoder")
+"""Beside the default pack."""
+
 RANKS, RATIOS = (2, 32), (100.0, 300.0, 1000.0)
 
 
 def run_task(console: Console, clips: tuple[str, ...], folder: Path, given: dict[str, Any], as_json: bool) -> int:
     """Run a task with the options of `lrmcodec bench`; the exit code."""
     from lrmcodec.benchmarks.downstream import report, run
-    from lrmcodec.benchmarks.downstream.cases import FIRST_SEED, find_cases
 
     if len(clips) > 1:
         raise click.UsageError("--task takes one folder.")
-    plan = _plan(given)
-    root = Path(clips[0]) if clips else None
-    cases = find_cases(given["task"], root, given["count"] or (None if root else HEARTS), FIRST_SEED + given["seed"])
+    cases, training = _cases(clips, given)
+    plan = _plan(given, training)
     failures: list[tuple[str, str]] = []
 
     def failed(clip: str, why: str) -> None:
@@ -50,17 +51,31 @@ def run_task(console: Console, clips: tuple[str, ...], folder: Path, given: dict
     return SOME_FAILED if failures else 0
 
 
-def _plan(given: dict[str, Any]) -> TaskPlan:
+def _cases(clips: tuple[str, ...], given: dict[str, Any]) -> tuple[list[Case], list[Case]]:
+    """Those that are asked, and those that only train."""
+    from lrmcodec.benchmarks.downstream.cases import B_LINES, FIRST_SEED, find_cases, split_training
+
+    training, task = given["training"], given["task"]
+    if training and task == B_LINES:
+        raise click.UsageError("--training is for ejection fraction: lung clips are split by patient.")
+    root = Path(clips[0]) if clips else None
+    count = given["count"] or (None if root else HEARTS)
+    cases = find_cases(task, root, None if count is None else count + training, FIRST_SEED + given["seed"])
+    return split_training(cases, training)
+
+
+def _plan(given: dict[str, Any], training: list[Case]) -> TaskPlan:
     from lrmcodec.benchmarks.downstream.roads import ROADS
     from lrmcodec.benchmarks.downstream.run import TaskPlan
     from lrmcodec.benchmarks.downstream.versions import versions
+    from lrmcodec.decoders.registry import DEFAULT_PACK
 
     ranks, ratios = given["ranks"], given["ratios"]
     if ranks is None and ratios is None:
         ranks, ratios = RANKS, RATIOS
-    asked = versions(given["packs"] or PACKS, ranks or (), ratios or (), given["qualities"])
+    asked = versions(given["packs"] or (DEFAULT_PACK, *OTHER_PACKS), ranks or (), ratios or (), given["qualities"])
     return TaskPlan(given["task"], asked, given["roads"] or ROADS, given["side"], given["epochs"],
-                    _device(given["device"]))
+                    given["width"], given["folds"], training, _device(given["device"]))
 
 
 def _device(device: str) -> str:

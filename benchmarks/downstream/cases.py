@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrmcodec.formats.clip import Clip
@@ -20,6 +21,9 @@ FIRST_SEED = TEST_SEED + 10_000
 
 HEART_FRAMES, HEART_FPS = 64, 32.0
 """Two seconds of a simulated heart: one beat at least from 45 beats a minute on."""
+
+LOOK_FRAMES, LOOK_SPAN_S = 16, 1.28
+"""Frames that a network sees, spread over so many seconds from the clip's start, or over all of a shorter clip."""
 
 MOST_FRAMES = 128
 """Of a clip that comes as a file only so many frames are looked at."""
@@ -42,6 +46,8 @@ class Case:
         Ejection fraction in percent, or 1 with B-lines and 0 without; None where the simulator knows it.
     seed : int
         Of a simulated heart.
+    only_seen : bool
+        Never coded; a simulated heart then has no more frames than a network sees.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Case:
     path: str = ""
     label: float | None = None
     seed: int = 0
+    only_seen: bool = False
 
     def load(self) -> tuple[Clip, float]:
         """The clip at 112x112, gray, and its label.
@@ -59,7 +66,7 @@ class Case:
             When it cannot be read.
         """
         if not self.path:
-            return _simulated(self.seed)
+            return _simulated(self.seed, self.only_seen)
         from lrmcodec.formats.video import read_clip
 
         clip = read_clip(self.path, gray=True, size=SIZE)
@@ -67,10 +74,11 @@ class Case:
         return Clip(clip.frames[:MOST_FRAMES], clip.times_s[:MOST_FRAMES]), self.label
 
 
-def _simulated(seed: int) -> tuple[Clip, float]:
+def _simulated(seed: int, only_seen: bool) -> tuple[Clip, float]:
     from lrmcodec.simulate import simulate
 
-    made = simulate(PRESET, seed, frame_count=HEART_FRAMES, size=SIZE, fps=HEART_FPS)
+    count, fps = (LOOK_FRAMES, (LOOK_FRAMES - 1) / LOOK_SPAN_S) if only_seen else (HEART_FRAMES, HEART_FPS)
+    made = simulate(PRESET, seed, frame_count=count, size=SIZE, fps=fps)
     if made.truth.ef_percent is None:
         raise ClipError(f"the simulated heart of seed {seed} has no ejection fraction.", "Begin with another --seed.")
     return made.clip, made.truth.ef_percent
@@ -104,6 +112,21 @@ def find_cases(task: str, folder: Path | None, count: int | None, seed: int = FI
     if count is None:
         raise TargetError("how many hearts are to be simulated is not said.", "Give --count.")
     return [Case(f"{PRESET}_{seed + index}", str(seed + index), seed=seed + index) for index in range(count)]
+
+
+def split_training(cases: Sequence[Case], training: int) -> tuple[list[Case], list[Case]]:
+    """Cases to be asked, and the last `training` of them, which only train networks of originals.
+
+    Raises
+    ------
+    TargetError
+        When none would be left to ask.
+    """
+    asked = len(cases) - training
+    if training and asked < 1:
+        raise TargetError(f"{training} clips for training leave none of {len(cases)} to be asked.",
+                          "Give a lower --training.")
+    return list(cases[:asked]), [replace(case, only_seen=True) for case in cases[asked:]]
 
 
 def _hearts(folder: Path) -> list[Case]:

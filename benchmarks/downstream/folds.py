@@ -17,8 +17,9 @@ SCORES = {EF: ("MAE", "RMSE", "R2"), B_LINES: ("accuracy", "F1", "AUROC")}
 PLACES = {"MAE": 2, "RMSE": 2, "R2": 3, "accuracy": 1, "F1": 1, "AUROC": 1}
 
 
-def folds(task: str, labels: Array, patients: Sequence[str], seed: int = 0) -> list[NDArray[np.intp]]:
-    """Indices of the cases that each of five folds is tested on.
+def folds(task: str, labels: Array, patients: Sequence[str], count: int = FOLDS,
+          seed: int = 0) -> list[NDArray[np.intp]]:
+    """Indices of the cases that each of `count` folds is tested on.
 
     No patient stands in two of them; of B-lines each has about the same share, as far as the patients allow.
 
@@ -30,14 +31,14 @@ def folds(task: str, labels: Array, patients: Sequence[str], seed: int = 0) -> l
     selection = need("sklearn.model_selection")
     kinds = labels > 0 if task == B_LINES else np.zeros(len(labels), bool)
     for kind in dict.fromkeys(kinds.tolist()):
-        count = len({patient for patient, this in zip(patients, kinds, strict=True) if this == kind})
-        if count < FOLDS:
-            raise TargetError(f"{FOLDS} folds need {FOLDS} patients of each kind, {count} are there.",
+        there = len({patient for patient, this in zip(patients, kinds, strict=True) if this == kind})
+        if there < count:
+            raise TargetError(f"{count} folds need {count} patients of each kind, {there} are there.",
                               "Give more clips.")
     if task == B_LINES and len(set(kinds.tolist())) == 1:
         raise TargetError("all clips have the same label.", "Give clips with B-lines and without.")
     split = (selection.StratifiedGroupKFold if task == B_LINES else selection.GroupKFold)(
-        FOLDS, shuffle=True, random_state=seed)
+        count, shuffle=True, random_state=seed)
     return [test for _, test in split.split(np.zeros((len(labels), 1)), kinds, list(patients))]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import codec, metrics
-from lrmcodec.benchmarks.downstream.cases import Case
+from lrmcodec.benchmarks.downstream.cases import LOOK_FRAMES, LOOK_SPAN_S, Case
 from lrmcodec.benchmarks.downstream.features import coefficient_features, ventricle_features
 from lrmcodec.benchmarks.downstream.versions import ORIGINAL, Version
 from lrmcodec.benchmarks.measure.ours import Encode, encoder
@@ -27,9 +27,6 @@ from lrmcodec.train.data import resize_area
 from lrmcodec.train.pool import simulator_digest
 
 Frames = NDArray[np.uint8]
-
-FRAMES, SPAN_S = 16, 1.28
-"""Frames of a look, spread over so many seconds from the clip's start, or over all of a shorter clip."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Looks:
 
     def __init__(self, folder: Path, side: int, device: str) -> None:
         self.folder, self._side, self._device = folder, side, device
-        self._made_by = f"{library_versions()} {simulator_digest()} {FRAMES} {SPAN_S} {side}"
+        self._made_by = f"{library_versions()} {simulator_digest()} {LOOK_FRAMES} {LOOK_SPAN_S} {side}"
 
     def get(self, case: Case, version: Version) -> Look:
         """A look that was made.
@@ -139,6 +136,6 @@ class Looks:
 
 def small(frames: Frames, times_s: NDArray[np.float64], side: int) -> Frames:
     """Few frames of a clip (T, H, W), nearest to evenly spread times, reduced to (16, side, side)."""
-    wanted = np.linspace(0, min(SPAN_S, float(times_s[-1])), FRAMES)
+    wanted = np.linspace(0, min(LOOK_SPAN_S, float(times_s[-1])), LOOK_FRAMES)
     nearest = np.abs(times_s[None] - wanted[:, None]).argmin(1)
     return resize_area(np.ascontiguousarray(frames[nearest]), (side, side))

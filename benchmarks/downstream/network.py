@@ -26,9 +26,10 @@ RATE, DECAY = 1e-3, 1e-2
 
 @dataclass(frozen=True)
 class Training:
-    """How a network is trained: passes over the cases, seed of weights and order, 'cpu' or 'cuda'."""
+    """How a network is trained: passes over the cases, channels of its first stage, seed, 'cpu' or 'cuda'."""
 
     epochs: int
+    width: int = 64
     seed: int = 0
     device: str = "cpu"
 
@@ -58,7 +59,7 @@ def train(task: str, clips: Frames, labels: Array, how: Training,
     arguments give the same network on the same CPU.
     """
     torch.manual_seed(how.seed)
-    network = _resnet().to(how.device)
+    network = _resnet(how.width).to(how.device)
     center, spread = (0.0, 1.0) if task == B_LINES else (float(labels.mean()), float(labels.std()) or 1.0)
     wanted = torch.as_tensor((labels - center) / spread, dtype=torch.float32, device=how.device)
     loss = _loss(task, wanted)
@@ -83,11 +84,14 @@ def train(task: str, clips: Frames, labels: Array, how: Training,
     return ClipNetwork(network, task, center, spread, how.device)
 
 
-def _resnet() -> nn.Module:
-    """ResNet-18 with 3x3x3 kernels behind a 7x7x7 stem that halves height and width; one channel in, one value out."""
+def _resnet(width: int) -> nn.Module:
+    """ResNet-18 with 3x3x3 kernels behind a 7x7x7 stem that halves height and width; one channel in, one value out.
+
+    Its four stages have `width` channels, and twice, 4 and 8 times as many.
+    """
     nets = need("monai.networks.nets")
-    network: nn.Module = nets.resnet18(spatial_dims=3, n_input_channels=1, num_classes=1, conv1_t_size=7,
-                                       conv1_t_stride=(1, 2, 2))
+    network: nn.Module = nets.ResNet("basic", [2] * 4, [width * factor for factor in (1, 2, 4, 8)], spatial_dims=3,
+                                     n_input_channels=1, num_classes=1, conv1_t_size=7, conv1_t_stride=(1, 2, 2))
     return network
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec.benchmarks.downstream.answers import Answer
-from lrmcodec.benchmarks.downstream.cases import B_LINES, EF
+from lrmcodec.benchmarks.downstream.cases import B_LINES, EF, LOOK_FRAMES
 from lrmcodec.benchmarks.downstream.folds import PLACES, SCORES, scores
-from lrmcodec.benchmarks.downstream.looks import FRAMES
 from lrmcodec.benchmarks.downstream.roads import ROADS, WITH_NETWORK
 from lrmcodec.benchmarks.downstream.run import TaskPlan
 from lrmcodec.benchmarks.show.plots import png
@@ -87,13 +86,18 @@ def page(answers: Sequence[Answer], plan: TaskPlan) -> str:
     cases, patients = {answer.case for answer in answers}, {answer.patient for answer in answers}
     positive = len({answer.case for answer in answers if answer.label > 0})
     of_these = f", {positive} with B-lines" if plan.task == B_LINES else ""
-    networks = (f" Networks see {FRAMES} frames of {plan.side}x{plan.side} and were trained for {plan.epochs} epochs."
-                if any(answer.road in WITH_NETWORK for answer in answers) else "")
+    networks = _of_networks(plan) if any(answer.road in WITH_NETWORK for answer in answers) else ""
     return "\n\n".join([
         f"# {table.title}",
-        f"{len(cases)} clips of {len(patients)} patients{of_these}, five folds by patient; {UNITS[plan.task]}, mean +- "
-        f"standard deviation over folds.{networks} What the roads are: docs/downstream.md.",
+        f"{len(cases)} clips of {len(patients)} patients{of_these}, {plan.folds} folds by patient; {UNITS[plan.task]}, "
+        f"mean +- standard deviation over folds.{networks} What the roads are: docs/downstream.md.",
         table.markdown(), f"{provenance(plan.device)}."]) + "\n"
+
+
+def _of_networks(plan: TaskPlan) -> str:
+    further = f"; those of originals saw {len(plan.training)} further clips in every fold" if plan.training else ""
+    return (f" Networks have {plan.width} channels in their first stage, see {LOOK_FRAMES} frames of "
+            f"{plan.side}x{plan.side} and were trained for {plan.epochs} epochs{further}.")
 
 
 def picture(answers: Sequence[Answer]) -> Figure:

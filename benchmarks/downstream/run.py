@@ -1,6 +1,7 @@
-"""The run of a task: looks at every case through every version, then five folds by every road.
+"""The run of a task: looks at every case through every version, then folds by every road.
 
 cases --looks--> kept frames and features --folds--> roads --answers.tsv--> report
+further cases --looks at originals--> networks of originals, in every fold
 
 A run that was stopped goes on where it was: looks are kept one by one, answers a road, version and fold at a time.
 """
@@ -8,8 +9,8 @@ A run that was stopped goes on where it was: looks are kept one by one, answers 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,14 @@ from numpy.typing import NDArray
 
 from lrmcodec.benchmarks.downstream.answers import Answer, lines, read_answers, write_answers
 from lrmcodec.benchmarks.downstream.cases import Case
-from lrmcodec.benchmarks.downstream.folds import folds
+from lrmcodec.benchmarks.downstream.folds import FOLDS, folds
 from lrmcodec.benchmarks.downstream.looks import Look, Looks
 from lrmcodec.benchmarks.downstream.roads import NETWORK, OF_ORIGINALS, ROADS, WITH_NETWORK, leads, without_network
 from lrmcodec.benchmarks.downstream.versions import ORIGINAL, Version
 from lrmcodec.formats.errors import LrmError, OutputError, TargetError
 
 ANSWERS, LOOKS = "answers.tsv", "looks"
-SIDE, EPOCHS = 112, 20
+SIDE, EPOCHS, WIDTH = 112, 20, 64
 LOOKS_SHARE = 0.5  # of the time, for the progress shown
 
 Report = Callable[[float, str], None]
@@ -46,6 +47,12 @@ class TaskPlan:
         Of the frames that networks see; the paper's are 112.
     epochs : int
         Passes of a network over its training cases; the paper's are 20.
+    width : int
+        Channels of a network's first stage; the paper's are 64.
+    folds : int
+        2 at least.
+    training : sequence of Case
+        Further cases that networks of originals are trained on in every fold; none is coded or asked.
     device : str
         'cpu' or 'cuda', for networks of both kinds.
     """
@@ -55,6 +62,9 @@ class TaskPlan:
     roads: Sequence[str] = ROADS
     side: int = SIDE
     epochs: int = EPOCHS
+    width: int = WIDTH
+    folds: int = FOLDS
+    training: Sequence[Case] = ()
     device: str = "cpu"
 
     def check(self) -> None:
@@ -65,7 +75,8 @@ class TaskPlan:
 
     def run_of(self, cases: Sequence[Case]) -> str:
         """Digest of all that answers depend on beside road, version and fold."""
-        return hashlib.sha256(f"{self.task} {self.side} {self.epochs} {list(cases)}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.task} {self.side} {self.epochs} {self.width} {self.folds} {list(self.training)} "
+                              f"{list(cases)}".encode()).hexdigest()[:12]
 
 
 def measure(cases: Sequence[Case], plan: TaskPlan, output: Path, *, resume: bool = False, force: bool = False,
@@ -93,7 +104,10 @@ def measure(cases: Sequence[Case], plan: TaskPlan, output: Path, *, resume: bool
     path = output / ANSWERS
     answers = _begin(path, resume, force)
     looks = Looks(output / LOOKS, plan.side, plan.device)
-    kept = _look(cases, plan, looks, failed, progress)
+    wanted = dict.fromkeys(cases, plan.versions) | dict.fromkeys(plan.training, (ORIGINAL,))
+    seen = _look(wanted, looks, failed, progress)
+    kept = [case for case in cases if case in seen]
+    plan = replace(plan, training=[case for case in plan.training if case in seen])
     run = _Run(plan, kept, looks, plan.run_of(kept), path, answers)
     run.measure(lambda fraction, label: progress(LOOKS_SHARE + (1 - LOOKS_SHARE) * fraction, label))
     return read_answers(path)
@@ -111,17 +125,17 @@ def _begin(path: Path, resume: bool, force: bool) -> list[Answer]:
     return answers
 
 
-def _look(cases: Sequence[Case], plan: TaskPlan, looks: Looks, failed: Failure, progress: Report) -> list[Case]:
+def _look(wanted: Mapping[Case, Sequence[Version]], looks: Looks, failed: Failure, progress: Report) -> set[Case]:
     """Cases all of whose looks are there."""
-    kept = []
-    for index, case in enumerate(cases):
-        progress(LOOKS_SHARE * index / len(cases), case.name)
+    kept = set()
+    for index, (case, versions) in enumerate(wanted.items()):
+        progress(LOOKS_SHARE * index / len(wanted), case.name)
         try:
-            looks.make(case, plan.versions)
+            looks.make(case, versions)
         except LrmError as error:
             failed(case.name, str(error))
         else:
-            kept.append(case)
+            kept.add(case)
     return kept
 
 
@@ -133,6 +147,11 @@ class _Job:
     test: NDArray[np.intp]
     trained_on: Version
     answers_for: Sequence[tuple[str, Version]]
+
+    @property
+    def is_of_originals(self) -> bool:
+        """Whether a network is trained on originals."""
+        return self.trained_on == ORIGINAL and self.answers_for[0][0] in WITH_NETWORK
 
     @property
     def words(self) -> str:
@@ -156,7 +175,8 @@ class _Run:
     def measure(self, progress: Report) -> None:
         """Answer whatever is not answered yet; answers of other runs, and of folds cut short, are dropped."""
         labels = np.array([look.label for look in self._seen(ORIGINAL)])
-        tests = folds(self.plan.task, labels, [case.patient for case in self.cases])
+        tests = folds(self.plan.task, labels, [case.patient for case in self.cases],
+                      self.plan.folds)
         self.answers = self._whole(tests)
         write_answers(self.answers, self.path)
         jobs = [job for fold, test in enumerate(tests) for job in self._jobs(fold, test)]
@@ -187,6 +207,8 @@ class _Run:
     def _do(self, job: _Job) -> None:
         trained_on, everyone = self._seen(job.trained_on), np.arange(len(self.cases))
         train = [trained_on[index] for index in np.setdiff1d(everyone, job.test)]
+        if job.is_of_originals:
+            train += [self.looks.get(case, ORIGINAL) for case in self.plan.training]
         tests = [[self._seen(version)[index] for index in job.test] for _, version in job.answers_for]
         fresh = []
         for (road, version), looks, told in zip(job.answers_for, tests, self._told(job, train, tests), strict=True):
@@ -204,7 +226,7 @@ class _Run:
 
         trained = network.train(self.plan.task, np.stack([look.frames for look in train]),
                                 np.array([look.label for look in train]),
-                                network.Training(self.plan.epochs, device=self.plan.device))
+                                network.Training(self.plan.epochs, self.plan.width, device=self.plan.device))
         return [trained.predict(np.stack([look.frames for look in test])) for test in tests]
 
     def _answer(self, fold: int, road: str, version: Version, index: int, look: Look, told: float) -> Answer:

@@ -1,10 +1,11 @@
 """The paper's methods: every shipped pack on clips that none was trained on, quality, bytes, speed, beats, paths.
 
 python -m lrmcodec.benchmarks.studies.methods -o DIR [--videos DIR] [--lung DIR] [--simulated N] [--parasternal N]
-                                              [--packs a,b] [--ranks 2,4,8,32]
+                                              [--lungs N] [--packs a,b] [--ranks 2,4,8,32]
 
 A plan over the run of `lrmcodec bench`: DIR/rows.tsv has a row a clip, pack and rank, DIR/methods.md the tables. Each
-clip is fitted once a pack at the highest rank and coded at every rank with one quantizer index (`measure/one_fit`).
+clip is fitted once a pack at the highest rank, by networks with gates at each rank, and coded with one quantizer index
+(`measure/one_fit`). Quality is a mean over clips +- the standard deviation among them. A run that was stopped goes on.
 Parasternal clips are of the preset `pocus_plax`: a view, a scanner and a rate that no pack was trained on.
 """
 
@@ -39,8 +40,10 @@ FIRST_SEED = TEST_SEED + 500
 """Apart from the seeds that training looks at on its way."""
 
 LUNG_CLIPS = 5
-COLUMNS = (("bytes", "size_bytes", ".0f"), ("ratio", "ratio", ".0f"), ("PSNR dB", "psnr_db", ".2f"),
-           ("SSIM3D", "ssim3d", ".3f"), ("fit s", "fit_seconds", ".1f"), ("decode frames/s", "decode_fps", ".0f"))
+COLUMNS = (("bytes", "size_bytes", ".0f"), ("ratio", "ratio", ".0f"), ("fit s", "fit_seconds", ".1f"),
+           ("decode frames/s", "decode_fps", ".0f"))
+SPREAD_COLUMNS = (("PSNR dB", "psnr_db", ".2f"), ("SSIM3D", "ssim3d", ".3f"))
+GAIN = "over the mean picture dB"
 INTRO = (
     "No pack was trained on these clips; that the fit does better with short steps was first seen on clips of which "
     "two are among the lung clips here, its settings were then chosen on others. Made with `python -m "
@@ -54,7 +57,8 @@ SHAPE_RANK = 2
 """Of the files whose paths are looked at."""
 
 
-def sources(videos: Path | None, lung: Path | None, count: int, frames: int, parasternal: int = 0) -> list[Source]:
+def sources(videos: Path | None, lung: Path | None, count: int, frames: int, parasternal: int = 0,
+            lungs: int = LUNG_CLIPS) -> list[Source]:
     """Clips of all groups, at most `frames` frames of each, 112x112."""
     found = [replace(source, group=SIMULATED) for source in simulated(count, FIRST_SEED)]
     found += [replace(source, group=PARASTERNAL, size=SIZE)
@@ -64,9 +68,15 @@ def sources(videos: Path | None, lung: Path | None, count: int, frames: int, par
                   for index, path in enumerate(VideoFolder(videos).paths, 1)]
     if lung:
         files = lung_files(lung, test=True)
-        chosen = files[::max(1, len(files) // LUNG_CLIPS)][:LUNG_CLIPS]
+        chosen = pick_evenly(files, lungs)
         found += [Source(path.stem, str(path), size=SIZE, group=LUNG) for path in chosen]
     return [replace(source, frame_limit=frames) for source in found]
+
+
+def pick_evenly(files: Sequence[Path], count: int) -> list[Path]:
+    """At most `count` of some files, the first and the last among them."""
+    chosen = np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)
+    return [files[index] for index in chosen.tolist()]
 
 
 def plan(packs: Sequence[str], ranks: Sequence[int]) -> Plan:
@@ -76,16 +86,20 @@ def plan(packs: Sequence[str], ranks: Sequence[int]) -> Plan:
 
 
 def quality_tables(rows: Sequence[Row]) -> list[Table]:
-    """A table for every group of clips: means over clips of every pack and rank."""
+    """A table for every group of clips: means over clips of every pack and rank, +- deviation of their quality."""
     tables = []
+    head = ("pack", "rank", "clips", *(name for name, _, _ in SPREAD_COLUMNS), GAIN, *(name for name, _, _ in COLUMNS))
     for group in dict.fromkeys(row.group for row in rows):
-        of_group = [row for row in rows if row.group == group]
-        keys = dict.fromkeys((row.codec, row.setting) for row in of_group if row.psnr_db is not None)
-        lines = [(codec.removeprefix(OURS), str(setting.asked_rank),
-                  *(_mean([row for row in of_group if (row.codec, row.setting) == (codec, setting)], column, form)
-                    for _, column, form in COLUMNS)) for codec, setting in keys]
-        clips = len({row.clip for row in of_group})
-        tables.append(Table(f"**{group}**, {clips} clips", ("pack", "rank", *(head for head, _, _ in COLUMNS)), lines))
+        of_group = [row for row in rows if row.group == group and row.psnr_db is not None]
+        still = {row.clip: row.psnr_db for row in of_group if row.codec == MEAN_PICTURE and row.psnr_db is not None}
+        lines = []
+        for codec, setting in dict.fromkeys((row.codec, row.setting) for row in of_group):
+            same = [row for row in of_group if (row.codec, row.setting) == (codec, setting)]
+            spreads = [_spread([getattr(row, column) for row in same], form) for _, column, form in SPREAD_COLUMNS]
+            gains = [row.psnr_db - still[row.clip] for row in same if row.psnr_db is not None and row.clip in still]
+            lines.append((codec.removeprefix(OURS), str(setting.asked_rank), str(len(same)), *spreads,
+                          _spread(gains, "+.2f"), *(_mean(same, column, form) for _, column, form in COLUMNS)))
+        tables.append(Table(f"**{group}**, {len({row.clip for row in of_group})} clips", head, lines))
     return tables
 
 
@@ -133,13 +147,23 @@ def _mean(rows: Sequence[Row], column: str, form: str) -> str:
     return format(float(np.mean(values)), form) if values else MISSING
 
 
+def _spread(values: Sequence[float | None], form: str) -> str:
+    """Mean, and +- the standard deviation where there are several."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return MISSING
+    mean = format(float(np.mean(known)), form)
+    return f"{mean} +- {float(np.std(known)):{form.removeprefix('+')}}" if len(known) > 1 else mean
+
+
 def page(rows: Sequence[Row]) -> str:
     """All tables as Markdown."""
     longest = max(row.frames for row in rows)
     setting = next(row.setting for row in rows if row.is_ours)
     parts = ["# The paper's methods",
-             f"Every shipped pack on up to {longest} frames of a clip at {SIZE[0]}x{SIZE[1]}, quality "
-             f"{setting.target_value:g}, each clip fitted once a pack. {INTRO}"]
+             f"Packs on up to {longest} frames of a clip at {SIZE[0]}x{SIZE[1]}, quality {setting.target_value:g}; a "
+             "clip is fitted once a pack, by networks with gates for each rank. Means over clips, +- the standard "
+             f"deviation among them. {INTRO}"]
     for table in quality_tables(rows):
         parts += [table.title, table.markdown()]
     beats = beat_tables(rows)
@@ -158,6 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for rows.tsv and methods.md")
     parser.add_argument("--videos", type=Path, help="folder of cardiac clips")
     parser.add_argument("--lung", type=Path, help="folder of lung clips with ATTRIBUTION.csv")
+    parser.add_argument("--lungs", type=int, default=LUNG_CLIPS, help="how many of the lung clips held out")
     parser.add_argument("--simulated", type=int, default=20)
     parser.add_argument("--parasternal", type=int, default=0, help="simulated clips of a view nothing was trained on")
     parser.add_argument("--frames", type=int, default=64)
@@ -166,7 +191,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the workers, for times that can be told
     packs = options.packs.split(",") if options.packs else [pack.name for pack in shipped_packs()]
-    clips = sources(options.videos, options.lung, options.simulated, options.frames, options.parasternal)
+    clips = sources(options.videos, options.lung, options.simulated, options.frames, options.parasternal,
+                    options.lungs)
     rows = bench(clips, output=options.output,
                  plan=plan(packs, [int(rank) for rank in options.ranks.split(",")]),
                  resume=(options.output / ROWS).exists(),

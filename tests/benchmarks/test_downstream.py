@@ -20,7 +20,7 @@ from lrmcodec.benchmarks.downstream import cases as cases_module
 from lrmcodec.benchmarks.downstream import looks as looks_module
 from lrmcodec.benchmarks.downstream import network, report
 from lrmcodec.benchmarks.downstream.answers import read_answers
-from lrmcodec.benchmarks.downstream.cases import B_LINES, EF, Case, find_cases
+from lrmcodec.benchmarks.downstream.cases import B_LINES, EF, Case, find_cases, split_training
 from lrmcodec.benchmarks.downstream.features import coefficient_features, ventricle_features
 from lrmcodec.benchmarks.downstream.folds import folds, scores
 from lrmcodec.benchmarks.downstream.looks import Look, Looks, small
@@ -108,6 +108,21 @@ def test_a_simulated_heart_brings_its_ejection_fraction() -> None:
     assert 10 < label < 90
 
 
+def test_a_heart_that_is_only_seen_is_short_and_has_about_the_same_ejection_fraction() -> None:
+    whole, seen = (Case("a", "1", seed=1_000_123, only_seen=only).load() for only in (False, True))
+    assert seen[0].frames.shape == (16, 32, 32)
+    assert seen[0].times_s[-1] == pytest.approx(1.28)
+    assert seen[1] == pytest.approx(whole[1], abs=3)
+
+
+def test_further_cases_only_train() -> None:
+    cases, training = split_training(find_cases(EF, None, 5, 7), 2)
+    assert [(case.seed, case.only_seen) for case in (*cases, *training)] == [
+        (7, False), (8, False), (9, False), (10, True), (11, True)]
+    with pytest.raises(TargetError, match="leave none"):
+        split_training(cases, 3)
+
+
 def test_no_patient_stands_in_two_folds() -> None:
     labels = np.array([1.0] * 9 + [0.0] * 35)
     patients = [*"AAAAABCDE", *(f"p{index % 9}" for index in range(35))]
@@ -191,8 +206,9 @@ def test_what_a_file_does_not_state_is_the_usual() -> None:
     assert stated([look, replace(look, readout=np.nan)], 57).tolist() == [61, 57]
 
 
-def tiny() -> nn.Module:
-    return nn.Sequential(nn.Conv3d(1, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 1))
+def tiny(width: int) -> nn.Module:
+    return nn.Sequential(nn.Conv3d(1, width, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(),
+                         nn.Linear(width, 1))
 
 
 def test_training_learns_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,20 +217,22 @@ def test_training_learns_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> 
     labels = np.array([0.0, 1] * 8)
     clips = np.zeros((16, 4, 16, 16), np.uint8)
     clips[1::2, :, 4:12] = 200
-    told = network.train(B_LINES, clips, labels, network.Training(40)).predict(clips)
+    told = network.train(B_LINES, clips, labels, network.Training(40, 4)).predict(clips)
     assert told[1::2].min() > 0.9
     assert told[::2].max() < 0.1
-    first, second = (network.train(EF, clips, 50 + 10 * labels, network.Training(30)).predict(clips) for _ in range(2))
+    how = network.Training(30, 4)
+    first, second = (network.train(EF, clips, 50 + 10 * labels, how).predict(clips) for _ in range(2))
     assert first.tolist() == second.tolist()
     assert np.abs(first - (50 + 10 * labels)).max() < 2
 
 
 def test_the_network_is_a_resnet_of_18_layers() -> None:
     pytest.importorskip("monai", reason="MONAI is not installed")
-    made = network._resnet()
+    made = network._resnet(8)
     kernels = [part for part in made.modules() if isinstance(part, nn.Conv3d) and part.kernel_size != (1, 1, 1)]
     assert len(kernels) == 17  # and the last, linear layer
     assert made(torch.zeros(2, 1, 4, 16, 16)).shape == (2, 1)
+    assert [part.out_channels for part in kernels][::4] == [8, 8, 16, 32, 64]
 
 
 def plan(**changes: object) -> TaskPlan:
@@ -265,6 +283,28 @@ def test_one_network_of_originals_answers_for_all(lungs: Path, out: Path, monkey
     assert "12 clips of 12 patients, 6 with B-lines" in text
 
 
+def test_further_cases_train_networks_of_originals_alone(lungs: Path, out: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    trained_on = []
+
+    class Half:
+        def predict(self, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
+            return np.full(len(clips), 0.5)
+
+    def train(task: str, clips: NDArray[np.uint8], labels: NDArray[np.float64], how: object) -> Half:
+        trained_on.append(len(clips))
+        return Half()
+
+    monkeypatch.setattr(network, "train", train)
+    cases, training = split_training(find_cases(B_LINES, lungs, None), 4)
+    asked = plan(roads=("network", "network-original"), folds=2, training=training)
+    answers = measure(cases, asked, out)
+    assert trained_on == [4 + 4, 4, 4 + 4, 4]  # of originals, with the four; of the coded, without
+    assert {answer.case for answer in answers} == {case.name for case in cases}
+    assert {answer.fold for answer in answers} == {0, 1}
+    assert "saw 4 further clips" in report.page(answers, asked)
+
+
 def test_a_damaged_clip_stops_no_other(lungs: Path, out: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     cases = [*find_cases(B_LINES, lungs, None), Case("broken", "x", str(tmp_path / "broken.npz"), 1.0)]
@@ -311,4 +351,5 @@ def test_the_command(run: Run, lungs: Path, out: Path, tmp_path: Path) -> None:
     assert run(*asked)[0] == 1
     assert run(*asked, "--resume")[0] == 0
     assert run("bench", "--task", "b-lines", "-o", tmp_path / "none")[0] == 1
+    assert run(*asked, "--training", "2", "--force")[0] == 2
     assert run("bench", "--task", "smell", "-o", tmp_path / "none")[0] == 2

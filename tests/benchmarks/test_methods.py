@@ -21,6 +21,7 @@ from lrmcodec.benchmarks.peers import MEAN_PICTURE
 from lrmcodec.benchmarks.setting import Setting
 from lrmcodec.benchmarks.studies import latents, methods
 from lrmcodec.cardiac.readout import read_phase
+from lrmcodec.decoders.gated_siren import GatedSirenDecoder
 from lrmcodec.decoders.spatial import SpatialDecoder
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import TargetError
@@ -67,8 +68,13 @@ def test_a_clip_is_fitted_once_and_coded_at_every_rank(tmp_path: Path, monkeypat
     assert two.psnr_db > one.psnr_db > still.psnr_db
     assert (one.second_share, one.turning) == (0, 0)
     text = methods.page(rows)
-    assert "| spatial | 2 |" in text
-    assert f"| {MEAN_PICTURE} | 0 | - | - |" in text
+    gain = two.psnr_db - still.psnr_db
+    assert f"| spatial | 2 | 1 | {two.psnr_db:.2f} | {two.ssim3d:.3f} | {gain:+.2f} | {two.size_bytes:.0f} |" in text
+    assert f"| {MEAN_PICTURE} | 0 | 1 | {still.psnr_db:.2f} |" in text
+    other = [replace(row, clip="other", psnr_db=row.psnr_db + 2) for row in rows if row.psnr_db is not None]
+    table = methods.quality_tables([*rows, *other])[0]
+    assert table.rows[1][2:4] == ("2", f"{two.psnr_db + 1:.2f} +- 1.00")
+    assert table.rows[1][5] == f"{gain:+.2f} +- 0.00"
     assert "| pack | r = 1 | r = 2 | second share | turning |" in text
 
 
@@ -114,3 +120,15 @@ def test_latents_are_drawn() -> None:
     figure = latents.draw([found, found], made.ed_frames.tolist(), made.es_frames.tolist())
     assert len(figure.axes) == 4
     assert "turning" in figure.axes[0].get_title()
+
+
+def test_gates_are_fitted_for_each_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[int] = []
+    fit = GatedSirenDecoder.fit
+    monkeypatch.setattr(GatedSirenDecoder, "fit", lambda self, frames, rank, *rest: (
+        fits.append(rank), fit(self, frames, rank, *rest))[1])
+    settings = [Setting("quality", 60, 2), Setting("quality", 20, 2), Setting("quality", 60, 4)]
+    encode = OneFit(random_phantom(0, frame_count=6, size=(32, 32)).clip, "lrm-ortho-gated", "cpu", settings).encode
+    for setting in settings:
+        encode(setting, tmp_path / "heart.lrm")
+    assert fits == [2, 4]
