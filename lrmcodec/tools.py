@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,11 +116,13 @@ def _better(film: VideoCoder, low_rank: LowRank, pixels: int, target: Target, be
     quick = beside.begin(film.quick)
     sketch = low_rank.sketch
     tools = _candidates(quick(), sketch, pixels, target)
-    rival: list[Trial] = []
-    video = beside.begin(lambda: film.finish(lambda: rival[0].psnr_db if rival else -math.inf)
-                         if "video" in tools else None)
-    trial = _finished(low_rank) if "low-rank" in tools else None
-    rival += [trial] if trial is not None else []
+    rival: Future[float] = Future()
+    video = beside.begin(lambda: film.finish(rival.result) if "video" in tools else None)
+    trial = None
+    try:
+        trial = _finished(low_rank) if "low-rank" in tools else None
+    finally:
+        rival.set_result(-math.inf if trial is None else trial.psnr_db)
     found = video()
     if found is None or trial is None:
         return (found or trial or low_rank.finish()).coded

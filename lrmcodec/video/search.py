@@ -3,8 +3,9 @@
 Where the finest lossy video leaves much of a size, the exact one may fit.
 
 Bytes fall with the encoder's index (crf) along a nearly straight line of logarithms, so that a secant from one trial
-lands close; a quick preset goes first and shows the slope. Where the index grows coarse, every second, fourth ... frame
-with blending between may serve better.
+lands close. A quick preset goes first; the slow one stays as far from it at one index as at the next, so that the quick
+one's trials foretell where its second trial lands. Where the index grows coarse, every second, fourth ... frame with
+blending between may serve better.
 """
 
 from __future__ import annotations
@@ -33,9 +34,13 @@ CLOSE = 0.97
 DB_PER_CRF, SPARE_DB = 0.35, 0.1
 """Usual slope of the quality, and by how much floors may be passed."""
 
-LIKELY_DB, LIKELY_DB_PER_OCTAVE = 0.05, 3.0
-"""By how much a video of the size wanted may be better than the usual gain from another size says: twice the bytes gave
-up to 4 dB on lungs at 40:1."""
+FORETELLING = 2
+"""Quick trials that may be made to foretell where a slow one lands: each takes about a tenth of its time. How far the
+presets are apart in bytes changed by 3 % at most over two steps of the index (two lungs, a heart, 40 to 200:1)."""
+
+LIKELY_DB, LIKELY_DB_PER_OCTAVE = 0.05, 4.5
+"""By how much a video of the size wanted may be better than a trial: twice the bytes gave up to 4 dB on lungs at 40:1.
+Half the bytes cost DB_PER_OCTAVE at least."""
 
 COARSE_CRF = 46.0
 """Above it every second frame is tried too."""
@@ -46,7 +51,12 @@ PRESETS = ((6e6, 2), (1e8, 3), (math.inf, 4))
 """SVT-AV1 preset up to so many pixels a segment. Preset 3 takes half the time of 2 and loses 0.05 dB at equal bytes, 4
 takes a quarter and loses 0.26 (a lung clip of 450x450x60)."""
 
+OUTSIDE = LEAST_CRF - CRF_STEP, MAX_CRF + CRF_STEP
+"""Indices just beyond the encoder's."""
+
 Frames = NDArray[np.uint8]
+End = tuple[float, float]
+"""Of a bracket: an index, and what falls with it and should be 0 (`VideoSearch._excess`)."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class VideoTrial:
     """
 
     payload: bytes
+    preset: int
     every: int
     crf: float
     measure: Callable[[], Likeness]
@@ -88,6 +99,7 @@ class VideoSearch:
         self._frames, self._target, self._tried = frames, target, tried
         self._trials: dict[tuple[int, int, float], VideoTrial] = {}
         self._usual = 1 / DB_PER_CRF if target.has_floors else 1 / LOG_BYTES_PER_CRF
+        self._aim = SPARE_DB / 2 if target.has_floors else math.log(CLOSE) / 2
 
     @cached_property
     def quick(self) -> VideoTrial | None:
@@ -96,7 +108,7 @@ class VideoSearch:
         for every in STEPS:
             if every > 1 and every >= len(self._frames):
                 break
-            found = self._solve(QUICK_PRESET, every, crf, self._usual)
+            found = self._solve(QUICK_PRESET, every, crf, self._line)
             if best is not None and (found is None or self._score(found) < self._score(best)):
                 break
             best = found if found is not None else best
@@ -114,7 +126,7 @@ class VideoSearch:
         quick = self.quick
         if quick is None:
             return None
-        found = self._solve(preset_for(self._frames.size), quick.every, quick.crf, self._slope(quick), rival_db)
+        found = self._solve(preset_for(self._frames.size), quick.every, quick.crf, self._foretold, rival_db)
         return self._exact() or found if found is not None and self._leaves_much(found) else found
 
     def _leaves_much(self, trial: VideoTrial) -> bool:
@@ -126,10 +138,11 @@ class VideoSearch:
         """The segment without loss; None where that is too large."""
         self._tried()
         count, size = len(self._frames), (self._frames.shape[1], self._frames.shape[2])
-        payload = code_bounded(self._frames, 0, preset=preset_for(self._frames.size), group=group_of(size, count, 1))
+        preset = preset_for(self._frames.size)
+        payload = code_bounded(self._frames, 0, preset=preset, group=group_of(size, count, 1))
         if len(payload) > (self._target.size_bytes or 0):
             return None
-        return VideoTrial(payload, 1, 0.0, lambda: Likeness(MAX_PSNR_DB, 1.0))
+        return VideoTrial(payload, preset, 1, 0.0, lambda: Likeness(MAX_PSNR_DB, 1.0))
 
     def _score(self, trial: VideoTrial) -> float:
         return -len(trial.payload) if self._target.has_floors else trial.psnr_db
@@ -140,31 +153,55 @@ class VideoSearch:
             return self._target.spare_db(trial.likeness)
         return math.log(len(trial.payload) / self._target.size_bytes)
 
-    def _slope(self, quick: VideoTrial) -> float:
-        """Steps of the index by which the excess falls by 1, between a quick trial and the one nearest to it."""
-        others = [trial for (preset, every, crf), trial in self._trials.items()
-                  if (preset, every) == (QUICK_PRESET, quick.every) and crf != quick.crf]
-        near = min(others, key=lambda trial: abs(trial.crf - quick.crf), default=None)
-        fall = 0.0 if near is None else (self._excess(near) - self._excess(quick)) / (quick.crf - near.crf)
-        return 1 / fall if fall > 0.5 / self._usual else self._usual
+    def _line(self, trial: VideoTrial, low: End, high: End) -> float:
+        """Index to try after `trial`: on the line between the bracket's ends, by the usual slope from one."""
+        return _between(low, high, self._usual, self._aim)
+
+    def _foretold(self, trial: VideoTrial, low: End, high: End) -> float:
+        """Index to try after `trial`, of a slow preset: where the quick one is as far from the aim as it was there.
+
+        From the second trial on their own line says so.
+        """
+        known = self._known(trial.preset, trial.every)
+        if len(known) > 1:
+            is_between = low in known and high in known
+            return self._line(trial, low, high) if is_between else _onward(known[-2], known[-1], self._aim)
+        quick = self._trial(QUICK_PRESET, trial.every, trial.crf)
+        goal = self._aim + self._excess(quick) - self._excess(trial)
+        for _ in range(FORETELLING):
+            self._trial(QUICK_PRESET, trial.every, _on_grid(self._quick_index(trial.every, goal), *OUTSIDE))
+        return self._quick_index(trial.every, goal)
+
+    def _known(self, preset: int, every: int) -> list[End]:
+        """Index and excess of a preset's trials, in the order in which they were made."""
+        return [(trial.crf, self._excess(trial)) for trial in self._trials.values()
+                if (trial.preset, trial.every) == (preset, every)]
+
+    def _quick_index(self, every: int, goal: float) -> float:
+        """Index at which the quick preset's excess is `goal`, as its trials tell."""
+        known = self._known(QUICK_PRESET, every)
+        low = max((end for end in known if end[1] > goal), default=(OUTSIDE[0], math.inf))
+        high = min((end for end in known if end[1] <= goal), default=(OUTSIDE[1], -math.inf))
+        return _between(low, high, self._usual, goal)
 
     def _is_beaten(self, trial: VideoTrial, rival_db: float) -> bool:
         """Whether a trial near a size shows that a rival does better there."""
         if self._target.size_bytes is None or math.isinf(rival_db):
             return False
         octaves = math.log2(self._target.size_bytes / len(trial.payload))
-        return trial.psnr_db + DB_PER_OCTAVE * octaves + LIKELY_DB + abs(octaves) * LIKELY_DB_PER_OCTAVE < rival_db
+        most = LIKELY_DB + octaves * (LIKELY_DB_PER_OCTAVE if octaves > 0 else DB_PER_OCTAVE)
+        return trial.psnr_db + most < rival_db
 
-    def _solve(self, preset: int, every: int, guess: float, crf_per_unit: float,
+    def _solve(self, preset: int, every: int, guess: float, following: Callable[[VideoTrial, End, End], float],
                rival_db: Callable[[], float] = lambda: -math.inf) -> VideoTrial | None:
         """Trial nearest to where the excess passes 0, on the side that meets the target.
 
-        A trial close to 0 there ends the search, and one that a rival beats (see `finish`). Places are guessed by the
-        slope given from one trial, by the line between the bracket's ends from two.
+        A trial close to 0 there ends the search, and one that a rival beats (see `finish`). `following` says, from the
+        last trial and the bracket's ends, where to look next.
         """
         has_floors = self._target.has_floors
-        slack, aim = (SPARE_DB, SPARE_DB / 2) if has_floors else (-math.log(CLOSE), math.log(CLOSE) / 2)
-        low, high = (LEAST_CRF - CRF_STEP, math.inf), (MAX_CRF + CRF_STEP, -math.inf)  # index and excess of either end
+        slack = SPARE_DB if has_floors else -math.log(CLOSE)
+        low, high = (OUTSIDE[0], math.inf), (OUTSIDE[1], -math.inf)
         best: VideoTrial | None = None
         crf = guess
         while high[0] - low[0] > CRF_STEP:
@@ -176,7 +213,7 @@ class VideoSearch:
             if (is_met and abs(value) <= slack) or self._is_beaten(trial, rival_db()):
                 break
             low, high = ((crf, value), high) if value > 0 else (low, (crf, value))
-            crf = _between(low, high, crf_per_unit, aim)
+            crf = following(trial, low, high)
         return best
 
     def _trial(self, preset: int, every: int, crf: float) -> VideoTrial:
@@ -186,7 +223,7 @@ class VideoSearch:
             count, size = len(self._frames), (self._frames.shape[1], self._frames.shape[2])
             payload = code_lossy(self._frames, Quality(crf, preset), every=every,
                                  group=group_of(size, count, every))
-            self._trials[key] = VideoTrial(payload, every, crf, lambda: self._likeness(payload))
+            self._trials[key] = VideoTrial(payload, preset, every, crf, lambda: self._likeness(payload))
         return self._trials[key]
 
     def _likeness(self, payload: bytes) -> Likeness:
@@ -200,13 +237,19 @@ def preset_for(pixels: int) -> int:
     return next(preset for limit, preset in PRESETS if pixels <= limit)
 
 
-def _between(low: tuple[float, float], high: tuple[float, float], crf_per_unit: float, aim: float) -> float:
+def _between(low: End, high: End, crf_per_unit: float, aim: float) -> float:
     """Index at which the excess should be `aim`."""
     if math.isinf(high[1]):
         return low[0] + (low[1] - aim) * crf_per_unit
     if math.isinf(low[1]):
         return high[0] + (high[1] - aim) * crf_per_unit
     return low[0] + (high[0] - low[0]) * (low[1] - aim) / (low[1] - high[1])
+
+
+def _onward(one: End, other: End, aim: float) -> float:
+    """Index at which the line through two trials reaches `aim`; outside of all where it never does."""
+    fall = (one[1] - other[1]) / (other[0] - one[0])
+    return other[0] + (other[1] - aim) / fall if fall > 0 else math.inf
 
 
 def _on_grid(crf: float, low: float, high: float) -> float:
