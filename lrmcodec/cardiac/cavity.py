@@ -3,8 +3,9 @@
     frames --cells--> frame, mean, change, depth --network--> share of each cell that is cavity --sum--> area
 
 There are two: U-Nets (Ronneberger et al. 2015, 10.1007/978-3-319-24574-4_28) of three levels over 40 and over 28 cells
-a side, trained on masks of simulated hearts and on lungs without any (`train.cavity_net`). Where one of them takes
-another chamber for the left ventricle its area does not run as a ventricle's does; the one that does is believed.
+a side, trained on masks of simulated hearts and on lungs without any (`train.cavity_net`); the finer one has seen dark
+muscle, too. Where one of them takes another chamber for the left ventricle its area does not run as a ventricle's
+does; the one that does is believed.
 Reading never needs them.
 """
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from lrmcodec.cardiac.events import likeness
-from lrmcodec.cardiac.signal import Array, prepare
+from lrmcodec.cardiac.signal import Array, Clean, prepare
 
 Cells = NDArray[np.float32]
 
@@ -53,9 +54,10 @@ class Cavity:
     Attributes
     ----------
     signal : ndarray, (T,)
-        Large where it is large, cleaned of what is slower than a heart.
+        Large where it is large: `agreed`, cleaned of what is slower than a heart.
     area : ndarray, (T,)
-        Its area as a share of the square over the picture's longer side, not smoothed.
+        Its area as a share of the square over the picture's longer side, not smoothed; by the finer network where it
+        sees the chamber that is believed.
     length : ndarray, (T,)
         Its length along its long axis, in cells: by a profile w of widths (sum w)^2 / sum w^2, which grows in
         proportion with any shape.
@@ -80,8 +82,10 @@ def find_cavity(frames: NDArray[np.uint8], times_s: Array) -> Cavity | None:
     if not found:
         return None
     best = max(found, key=lambda seen: seen[0])[1]
-    alike = [cavity.area for _, cavity in found if np.corrcoef(cavity.area, best.area)[0, 1] >= SAME_CHAMBER]
-    return replace(best, agreed=np.mean(alike, axis=0))
+    alike = [cavity for _, cavity in found if np.corrcoef(cavity.area, best.area)[0, 1] >= SAME_CHAMBER]
+    agreed = np.mean([cavity.area for cavity in alike], axis=0)
+    return replace(best, signal=_at(times_s, prepare(agreed, times_s)), area=alike[0].area, length=alike[0].length,
+                   agreed=agreed)
 
 
 def _seen_by(network: Network, frames: NDArray[np.uint8], times_s: Array) -> tuple[float, Cavity] | None:
@@ -96,8 +100,12 @@ def _seen_by(network: Network, frames: NDArray[np.uint8], times_s: Array) -> tup
     if clean.quality < LEAST_QUALITY:
         return None
     confidence = min((seen - LEAST_SEEN) / (FULLY_SEEN - LEAST_SEEN), 1.0)
-    signal = np.interp(times_s, clean.even_s, clean.even)
-    return likeness(clean), Cavity(signal, area, _length(shares), area, confidence)
+    return likeness(clean), Cavity(_at(times_s, clean), area, _length(shares), area, confidence)
+
+
+def _at(times_s: Array, clean: Clean) -> Array:
+    """A clean signal at the times of the frames (T,)."""
+    return np.asarray(np.interp(times_s, clean.even_s, clean.even))
 
 
 def _length(shares: Cells) -> Array:

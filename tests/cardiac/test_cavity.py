@@ -106,6 +106,20 @@ def test_variation_keeps_masks_on_their_pictures() -> None:
         assert varied[index][inside[index]].mean() < varied[index][outside[index]].mean()
 
 
+def test_muscle_is_darkened_around_the_cavity_and_nowhere_else() -> None:
+    frames, shares = (part.float() / 255 for part in hearts(40))
+    darker = cavity_net._wall(frames, shares, torch.Generator().manual_seed(0))
+    gain = darker / frames.clamp(min=1 / 255)
+    inside = shares[:, :, 0] > 0
+    around = torch.nn.functional.max_pool2d(shares[:, :, 0], 7, 1, 3) > 0
+    near, far = around & ~inside, torch.nn.functional.max_pool2d(shares[:, :, 0], 25, 1, 12) == 0
+    assert bool((gain[far] > 0.999).all())
+    assert float(gain[inside & (frames > 0)].mean()) > 0.98  # but for the blur of the border
+    means = torch.stack([part[where].mean() for part, where in zip(gain, near, strict=True)])
+    assert 0.3 < float((means < 0.95).float().mean()) < 0.7
+    assert float(means.max()) <= 1
+
+
 def test_hearts_are_made_once_with_their_masks(tmp_path: Path) -> None:
     frames, shares = cavity_net.heart_clips(1, tmp_path / "cache")
     side = cavity_net.FINE
