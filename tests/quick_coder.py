@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrmcodec import segment
+from lrmcodec.benchmarks.peers import envelope
 from lrmcodec.cardiac.cavity import Cavity, find_cavity
 from lrmcodec.decoders import spatial, wavelet
 from lrmcodec.video import search
@@ -31,6 +33,11 @@ def quick_pictures(put: Put = setattr) -> None:
     """Pictures as such stills, not as wavelets: larger, and much quicker."""
     quick_stills(put)
     put(wavelet, "MAX_VALUES", 0)
+
+
+def quick_peers(put: Put = setattr) -> None:
+    """AV1 beside ours of a fast preset too."""
+    put(envelope, "AV1", replace(envelope.AV1, options={**envelope.AV1.options, "preset": str(PRESET)}))
 
 
 def cavities_found_once(put: Put = setattr) -> None:

@@ -13,4 +13,5 @@ if __name__ == "__main__":
 
     quick_coder.cavities_found_once()
     quick_coder.quick_pictures()
+    quick_coder.quick_peers()
     worker.main()

@@ -11,7 +11,7 @@ from lrmcodec.simulate.heart.phantom import beating_heart
 
 pytestmark = pytest.mark.usefixtures("quick_stills")
 
-CLIP = beating_heart(12, (32, 40), fps=25, seed=3)
+CLIP = beating_heart(12, (24, 24), fps=25, seed=3)
 
 
 @pytest.fixture(scope="module")

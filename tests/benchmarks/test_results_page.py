@@ -6,15 +6,18 @@ import base64
 import io
 import shutil
 import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+import quick_coder
 from PIL import Image
 
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.setting import ALL, Setting
+from lrmcodec.benchmarks.show import plots
 from lrmcodec.benchmarks.show.results_page import write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -47,6 +50,15 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_pages() -> Iterator[None]:
+    """Coarse plots, and AV1 of a fast preset."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "DPI", 70)
+        quick_coder.quick_peers(patch.setattr)
+        yield
 
 
 @pytest.fixture(scope="module")

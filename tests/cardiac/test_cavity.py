@@ -69,7 +69,8 @@ def hearts(count: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
 def trained() -> cavity_net.CavityNet:
     lungs = torch.randint(60, 200, (6, 5, 80, 80), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cavity_net, "WARM_UP", 4)
+        for name, value in (("WARM_UP", 4), ("HEARTS", 3), ("LUNGS", 1)):
+            patch.setattr(cavity_net, name, value)
         return cavity_net.train(hearts(), lungs, steps=10)
 
 

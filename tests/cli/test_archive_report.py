@@ -60,9 +60,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, quick_pictures: None) -> Pat
     source = folder / "studies" / "p<1>&" / "exam"
     source.mkdir(parents=True)
     for index in range(6):
-        frames = beating_heart(40, (48, 48), 25.0, 70, seed=index).frames
+        frames = beating_heart(24, (32, 32), 25.0, 70, seed=index).frames
         archive_set.dicom_clip(source / f"IM{index}.dcm", frames, index)
-    noise = np.random.default_rng(0).integers(0, 255, (12, 48, 48)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (12, 32, 32)).astype(np.uint8)
     (folder / "studies" / "noise").mkdir()
     write_clip(Clip.from_fps(noise, 25.0), folder / "studies" / "noise" / "noise.avi")
     (folder / "studies" / "noise" / "broken.dcm").write_bytes(b"no")

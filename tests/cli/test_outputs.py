@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lrmcodec import codec
 from lrmcodec.formats import npz
 from lrmcodec.formats.video import write_clip
 from lrmcodec.simulate.heart.phantom import beating_heart
@@ -18,11 +20,20 @@ Run = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
-@pytest.fixture
-def heart(run: Run, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a clip and its .lrm file."""
-    write_clip(beating_heart(12, (32, 32), seed=5), tmp_path / "heart.npz")
-    assert run("encode", tmp_path / "heart.npz", "--quality", 30)[0] == 0
+    folder = tmp_path_factory.mktemp("made")
+    clip = beating_heart(12, (32, 32), seed=5)
+    write_clip(clip, folder / "heart.npz")
+    codec.encode(clip, quality=30).save(folder / "heart.lrm")
+    return folder
+
+
+@pytest.fixture
+def heart(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be harmed."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

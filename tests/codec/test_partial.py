@@ -20,7 +20,7 @@ from lrmcodec.simulate.heart.phantom import beating_heart
 
 Run = Callable[..., tuple[int, str, str]]
 
-CLIP = beating_heart(24, (40, 48), fps=25, seed=3)
+CLIP = beating_heart(24, (24, 32), fps=25, seed=3)
 RANK = 4
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -141,7 +141,7 @@ def test_of_several_segments_the_first_are_shown(parts: bytes, parts_frames: NDA
     count = len(file.times_s)
     assert count in (8, 16, 24)
     found = file.frames()
-    assert found.shape == (count, 40, 48)
+    assert found.shape == (count, 24, 32)
     np.testing.assert_array_equal(found[:count - 8], parts_frames[:count - 8])
     last = codec.open(parts, rank=file.coeffs[-1].shape[1]).frames()
     np.testing.assert_array_equal(found[count - 8:], last[count - 8:count])
@@ -161,7 +161,7 @@ def test_of_a_video_the_first_frames_are_shown(film: bytes, share: float) -> Non
 
 
 def test_of_stills_only_whole_pages_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture, "PAGE_MAX_HEIGHT", 80)  # two pictures
+    monkeypatch.setattr(picture, "PAGE_MAX_HEIGHT", 48)  # two pictures
     whole = codec.encode(CLIP, rank=RANK, quality=40, pack="spatial").data
     ranks = set()
     for size in range(len(whole) // 4, len(whole), 9):
@@ -177,7 +177,7 @@ def test_files_of_version_1_are_shown_up_to_a_segment(name: str, least_rank: int
     """Coefficients stood behind the pictures then: without them these show the mean alone."""
     whole = (GOLDEN / f"{name}.lrm").read_bytes()
     frames, found = codec.open(whole).frames(), []
-    for size in range(1, len(whole), 7):
+    for size in range(1, len(whole), 11):
         file = shown(whole, size)
         if file is not None:
             count, rank = len(file.times_s), file.coeffs[-1].shape[1]
