@@ -90,6 +90,14 @@ def test_imports_of_the_benchmarks_go_one_way() -> None:
                 assert order.index(there) <= order.index(room), f"benchmarks/{path.name} imports {name}"
 
 
+def test_the_map_names_every_module() -> None:
+    """But those of the command line, which are called as the sub-commands are."""
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    paths = [path for room in ROOMS for path in modules(room) if path.parent != ROOMS["cli"]]
+    paths += [path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_")]
+    assert [path for path in paths if path.name != "__init__.py" and path.name not in text] == []
+
+
 def test_formats_knows_no_network() -> None:
     for path in modules("formats"):
         assert not {name.split(".")[0] for name in imported(path)} & {"torch", "skimage"}, path
