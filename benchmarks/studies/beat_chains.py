@@ -1,14 +1,14 @@
 """ED and ES by our readout beside the published chain and plain PCA, over ratios, ranks and frame rates.
 
-python -m lrmcodec.benchmarks.studies.beat_chains -o DIR [--hearts echonet_like:300000:6 ...] [--ratios 100,1000,3000]
-                                                  [--ranks 1,2,4,8,32] [--rates 15,25,50,100]
+python -m lrmcodec.benchmarks.studies.beat_chains -o DIR [--hearts echonet_like/a2c:5000000:3 ...] [--seconds 2.56]
+                [--ratios 100,300,1000,3000] [--ranks 1,2,4,8,32] [--rates 15,25,50,100] [--usual 300] [--tables]
 
-Simulated hearts only, encoded once a setting: the best rank at every ratio, every rank at 1000 to 1, every frame rate
-at 1000 to 1 with the best rank. All chains read the same coefficients. The published chain (LRM-Functa) takes the
-principal direction of unit displacements of the first four coefficients, those within 30 degrees of the best one, then
-PCA; plain PCA takes the first coefficient. Both are smoothed and searched for peaks as published, and told the right
-sign, which ours is not. DIR/beat_chains.md holds the tables, DIR/beat_chains.jsonl a line an encode; a stopped run goes
-on where it was.
+Simulated hearts only, encoded once a setting: the best rank at every ratio, every rank and every frame rate at the
+usual ratio. All chains read the same coefficients. The published chain (LRM-Functa) takes the principal direction of
+unit displacements of the first four coefficients, those within 30 degrees of the best one, then PCA; plain PCA takes
+the first coefficient. Both are smoothed and searched for peaks as published, and told the right sign, which ours is
+not. DIR/beat_chains.md holds the tables, DIR/beat_chains.jsonl a line an encode; a stopped run goes on where it was,
+clips take turns over the views, and `--tables` makes the tables of what is there.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,15 @@ from lrmcodec.cardiac.signal import GRID_HZ, even_times, high_pass, standardize
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.provenance import provenance
 from lrmcodec.simulate import Simulated, simulate
+from lrmcodec.simulate.presets import PRESETS
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 Groups = dict[tuple[str, str, str, str], list[Row]]
 
-USUAL_RATIO = 1000.0
+HEARTS = ("echonet_like/a4c:5000000:3", "echonet_like/a2c:5000000:3", "echonet_like/plax:5000000:3",
+          "echonet_like/psax:5000000:3", "pocus_plax/plax:5000000:3")
+ALL = "all views"
 CONE = np.cos(np.radians(30))
 COEFFS = 4  # that the published chain looks at
 PROMINENCE, WINDOW_S = 0.3, 0.25
@@ -46,15 +50,17 @@ FRAME_S = 0.02
 """Length of a frame at 50 frames a second, in which errors are given."""
 
 CHAINS = ("readout", "published", "PCA")
-HEAD = ("clips", "ratio", "rank", "frames/s", "chain", "n", "not listed", "right sign", "ED error at 50/s", "bias",
-        "misses", "false alarms", "ES error at 50/s", "bias", "misses", "false alarms")
+EVENT_HEAD = ("at 50/s", "bias", "misses", "false alarms")
+HEAD = ("clips", "ratio", "rank", "frames/s", "chain", "n", "not listed", "right sign", "ED error, ms", *EVENT_HEAD,
+        "ES error, ms", *EVENT_HEAD, "EF error")
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One encode of one simulated clip; `rank` and `fps` None for the best and the preset's own."""
+    """One encode of one simulated clip; `view`, `rank` and `fps` None for the preset's own, the best, the preset's."""
 
     preset: str
+    view: str | None
     seed: int
     ratio: float
     rank: int | None = None
@@ -63,8 +69,8 @@ class Ask:
     @property
     def group(self) -> tuple[str, str, str, str]:
         """Cells that rows of a group have in common."""
-        return (self.preset, f"{self.ratio:g}", "best" if self.rank is None else str(self.rank),
-                "own" if self.fps is None else f"{self.fps:g}")
+        return (f"{self.preset} {self.view or ''}".strip(), f"{self.ratio:g}",
+                "best" if self.rank is None else str(self.rank), "own" if self.fps is None else f"{self.fps:g}")
 
     @property
     def key(self) -> str:
@@ -73,18 +79,34 @@ class Ask:
 
 
 def asks(options: argparse.Namespace) -> Iterator[Ask]:
-    """Everything to be measured, clip by clip."""
+    """Everything to be measured, each encode once: clip by clip, the first clip of every view first."""
     ratios, ranks, rates = (_numbers(words) for words in (options.ratios, options.ranks, options.rates))
-    for spec in options.hearts:
-        preset, first, count = spec.split(":")
-        for seed in range(int(first), int(first) + int(count)):
-            yield from (Ask(preset, seed, ratio) for ratio in ratios)
-            yield from (Ask(preset, seed, USUAL_RATIO, int(rank)) for rank in ranks)
-            yield from (Ask(preset, seed, USUAL_RATIO, None, rate) for rate in rates)
+    for preset, view, seed in clips_of(options.hearts):
+        usual = Ask(preset, view, seed, options.usual)
+        yield from (replace(usual, ratio=ratio) for ratio in ratios)
+        yield from (replace(usual, fps=rate) for rate in rates if rate != PRESETS[preset].fps)
+        yield from (replace(usual, rank=int(rank)) for rank in ranks)
+
+
+def clips_of(specs: Sequence[str]) -> list[tuple[str, str | None, int]]:
+    """Preset, view and seed of every clip of PRESET:FIRST:COUNT or PRESET/VIEW:FIRST:COUNT, by turns."""
+    clips = []
+    for order, spec in enumerate(specs):
+        kind, first, count = spec.split(":")
+        preset, _, view = kind.partition("/")
+        clips += [(index, order, preset, view or None, int(first) + index) for index in range(int(count))]
+    return [clip[2:] for clip in sorted(clips, key=lambda clip: clip[:2])]
 
 
 def _numbers(words: str) -> list[float]:
     return [float(word) for word in words.split(",") if word]
+
+
+def made(ask: Ask, seconds: float | None) -> Simulated:
+    """The clip of an encode, as long as asked or as its preset draws it."""
+    rate = ask.fps or PRESETS[ask.preset].fps
+    return simulate(ask.preset, ask.seed, view=ask.view, fps=ask.fps,
+                    frame_count=None if seconds is None else round(seconds * rate))
 
 
 def measure(ask: Ask, made: Simulated) -> Row:
@@ -133,32 +155,56 @@ def peaks(path: Array, times_s: Array) -> tuple[list[int], list[int]]:
     return nearest[0], nearest[1]
 
 
-def run(wanted: Sequence[Ask], path: Path) -> dict[str, Row]:
+def run(wanted: Sequence[Ask], path: Path, seconds: float | None = None) -> dict[str, Row]:
     """Rows by key; those in the file at `path` are not measured again."""
-    rows = {}
-    if path.exists():
-        rows = {row["key"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
-    kept: dict[tuple[str, int, float | None], Simulated] = {}
-    with path.open("a", encoding="utf-8") as stream:
-        for index, ask in enumerate(wanted):
-            if ask.key in rows:
-                continue
-            clip = (ask.preset, ask.seed, ask.fps)
-            if clip not in kept:
-                kept = {clip: simulate(ask.preset, ask.seed, fps=ask.fps)}
-            rows[ask.key] = json.loads(json.dumps(measure(ask, kept[clip])))
+    rows = kept(path)
+    missing = [ask for ask in wanted if ask.key not in rows]
+    clips: dict[tuple[str, str | None, int, float | None], Simulated] = {}
+    began = time.monotonic()
+    for index, ask in enumerate(missing):
+        clip = (ask.preset, ask.view, ask.seed, ask.fps)
+        if clip not in clips:
+            clips = {clip: made(ask, seconds)}
+        rows[ask.key] = json.loads(json.dumps(measure(ask, clips[clip])))
+        with path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(rows[ask.key]) + "\n")
-            stream.flush()
-            print(f"{index + 1} of {len(wanted)} {ask.key}", file=sys.stderr)
+        tell(index + 1, len(missing), began, ask.key)
     return rows
 
 
+def kept(path: Path) -> dict[str, Row]:
+    """Rows by key of the file at `path`; none where there is no file."""
+    if not path.exists():
+        return {}
+    return {row["key"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+
+
+def tell(done: int, count: int, began: float, key: str) -> None:
+    """Say how far a run is that began at `began` on the monotonic clock, and how many minutes are left."""
+    left_s = (time.monotonic() - began) / done * (count - done)
+    print(f"{done} of {count} {key}, about {left_s / 60:.0f} min left", file=sys.stderr)
+
+
 def grouped(wanted: Sequence[Ask], rows: dict[str, Row]) -> Groups:
-    """Rows by the cells that they have in common."""
+    """Rows that are there by the cells that they have in common."""
     groups: Groups = {}
     for ask in wanted:
-        groups.setdefault(ask.group, []).append(rows[ask.key])
-    return dict(sorted(groups.items()))
+        if ask.key in rows:
+            groups.setdefault(ask.group, []).append(rows[ask.key])
+    return dict(sorted(groups.items(), key=lambda item: _order(item[0])))
+
+
+def pooled(groups: Groups) -> Groups:
+    """The same over all clips together."""
+    together: Groups = {}
+    for (_, ratio, rank, fps), rows in groups.items():
+        together.setdefault((ALL, ratio, rank, fps), []).extend(rows)
+    return dict(sorted(together.items(), key=lambda item: _order(item[0])))
+
+
+def _order(group: tuple[str, str, str, str]) -> tuple[str, list[float]]:
+    """By clips, then by ratio, rank and frame rate; the best rank and the own rate first."""
+    return group[0], [float(word) if word not in ("best", "own") else 0.0 for word in group[1:]]
 
 
 def chain_table(groups: Groups) -> Table:
@@ -168,7 +214,8 @@ def chain_table(groups: Groups) -> Table:
         for chain in CHAINS:
             silent = str(sum(row["word"] != "cardiac" for row in found)) if chain == "readout" else "-"
             right = f"{100 * np.mean([row['sign_right'] for row in found]):.0f} %" if chain == "readout" else "told"
-            lines.append((*group, chain, str(len(found)), silent, right, *_cells(found, chain)))
+            lines.append((*group, chain, str(len(found)), silent, right, *_cells(found, chain),
+                          _ejection_error(found) if chain == "readout" else "-"))
     return Table("Chains", HEAD, lines)
 
 
@@ -180,8 +227,15 @@ def _cells(rows: Sequence[Row], chain: str) -> Iterator[str]:
             listed = row["found"][chain][kind]
             errors += [error / row["fps"] / FRAME_S for error in match(row["true"][kind], listed, row["half_beat"])]
             true, found = true + len(row["true"][kind]), found + len(listed)
-        yield from ((f"{np.abs(errors).mean():.2f}", f"{np.mean(errors):+.2f}") if errors else ("-", "-"))
+        mean = np.abs(errors).mean() if errors else 0.0
+        yield from ((f"{1000 * FRAME_S * mean:.0f}", f"{mean:.2f}", f"{np.mean(errors):+.2f}") if errors else "---")
         yield from (f"{true - len(errors)} of {true}", str(found - len(errors)))
+
+
+def _ejection_error(rows: Sequence[Row]) -> str:
+    """Mean absolute error in points of the ejection fractions that are known; '-' where none is."""
+    errors = [abs(found - true) for found, true in (row["ef"] for row in rows) if None not in (found, true)]
+    return f"{np.mean(errors):.1f}" if errors else "-"
 
 
 def event_reliability(rows: Sequence[Row]) -> Table:
@@ -225,22 +279,34 @@ def main() -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--hearts", nargs="*", default=["echonet_like:300000:6", "pocus_plax:300000:6"])
-    parser.add_argument("--ratios", default="100,1000,3000")
+    parser.add_argument("--hearts", nargs="*", default=HEARTS, metavar="PRESET/VIEW:FIRST:COUNT")
+    parser.add_argument("--seconds", type=float, metavar="S", help="of each clip; as the preset draws it by default")
+    parser.add_argument("--ratios", default="100,300,1000,3000")
     parser.add_argument("--ranks", default="1,2,4,8,32")
     parser.add_argument("--rates", default="15,25,50,100")
+    parser.add_argument("--usual", type=float, default=300, metavar="RATIO", help="of the ranks and frame rates")
+    parser.add_argument("--tables", action="store_true", help="make the tables of the rows that are there, no more")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    wanted = list(asks(options))
-    rows = run(wanted, options.output / "beat_chains.jsonl")
-    found = [rows[ask.key] for ask in wanted]
-    text = "\n\n".join([
-        "# ED and ES by three chains", f"Simulated hearts {', '.join(options.hearts)}. {provenance()}.",
-        chain_table(grouped(wanted, rows)).markdown(), "How often a listed event was right, by its stated confidence:",
-        event_reliability(found).markdown(), "How often the sign was right, by the stated probability:",
-        sign_reliability(found).markdown(), ejection_line(found)]) + "\n"
+    wanted, path = list(asks(options)), options.output / "beat_chains.jsonl"
+    rows = kept(path) if options.tables else run(wanted, path, options.seconds)
+    text = page(options, wanted, rows)
     write_atomic(options.output / "beat_chains.md", text.encode(), force=True)
     print(text)
+
+
+def page(options: argparse.Namespace, wanted: Sequence[Ask], rows: dict[str, Row]) -> str:
+    """All tables of the rows that were asked for and are there, as Markdown."""
+    groups, found = grouped(wanted, rows), [rows[ask.key] for ask in wanted if ask.key in rows]
+    length = "" if options.seconds is None else f", {options.seconds:g} s each"
+    return "\n\n".join([
+        "# ED and ES by three chains",
+        f"Simulated hearts {', '.join(options.hearts)}{length}; read from encoded files. {provenance()}.",
+        "All clips together:", chain_table(pooled(groups)).markdown(),
+        "By preset and view:", chain_table(groups).markdown(),
+        "How often a listed event was right, by its stated confidence:", event_reliability(found).markdown(),
+        "How often the sign was right, by the stated probability:", sign_reliability(found).markdown(),
+        ejection_line(found)]) + "\n"
 
 
 if __name__ == "__main__":

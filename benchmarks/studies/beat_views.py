@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,9 +22,12 @@ from lrmcodec.benchmarks.studies.beat_chains import (
     Groups,
     Row,
     chain_table,
+    clips_of,
     ejection_line,
     event_reliability,
+    kept,
     row_of,
+    tell,
 )
 from lrmcodec.cardiac.cavity import Cavity, find_cavity
 from lrmcodec.cardiac.direction import find_direction
@@ -40,7 +43,7 @@ HEARTS = ("echonet_like/a4c:2000000:4", "echonet_like/a2c:2000000:4", "echonet_l
           "echonet_like/psax:2000000:4", "pocus_plax/plax:2000000:4")
 
 
-def rows_of(preset: str, view: str, seed: int, frame_count: int, ranks: Sequence[int]) -> Iterator[Row]:
+def rows_of(preset: str, view: str | None, seed: int, frame_count: int, ranks: Sequence[int]) -> Iterator[Row]:
     """A row for every rank of a clip."""
     made = simulate(preset, seed, view=view, frame_count=frame_count)
     cavity = find_cavity(made.clip.frames, made.clip.times_s)
@@ -65,27 +68,17 @@ def _read(cavity: Cavity | None, coeffs: Array, times_s: Array, fps: float) -> P
 
 def run(options: argparse.Namespace, path: Path) -> list[Row]:
     """Rows of all clips, seed by seed over the views; those in the file at `path` are not measured again."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    done, ranks = {row["key"] for row in rows}, [int(word) for word in options.ranks.split(",")]
-    for preset, view, seed in () if options.tables else _clips(options.hearts):
-        if f"{preset}|{view}|{seed}|{ranks[-1]}" in done:
-            continue
+    rows, ranks = kept(path), [int(word) for word in options.ranks.split(",")]
+    missing = [] if options.tables else [
+        clip for clip in clips_of(options.hearts) if f"{'|'.join(map(str, clip))}|{ranks[-1]}" not in rows]
+    began = time.monotonic()
+    for index, (preset, view, seed) in enumerate(missing):
         for row in rows_of(preset, view, seed, options.frames, ranks):
-            rows.append(json.loads(json.dumps(row)))
+            rows[row["key"]] = json.loads(json.dumps(row))
             with path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-        print(f"{preset} {view} {seed}", file=sys.stderr)
-    return rows
-
-
-def _clips(specs: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Preset, view and seed of every clip of PRESET/VIEW:FIRST:COUNT, the first of each view first."""
-    clips = []
-    for order, spec in enumerate(specs):
-        kind, first, count = spec.split(":")
-        preset, view = kind.split("/")
-        clips += [(index, order, preset, view, int(first) + index) for index in range(int(count))]
-    return [(preset, view, seed) for _, _, preset, view, seed in sorted(clips)]
+        tell(index + 1, len(missing), began, f"{preset} {view} {seed}")
+    return list(rows.values())
 
 
 def main() -> None:

@@ -25,8 +25,3 @@ def test_a_clip_is_measured_once_and_tabled(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(beat_views, "rows_of", None)
     beat_views.main()
     assert (tmp_path / "beat_views.jsonl").read_text() == kept
-
-
-def test_clips_take_turns_over_the_views() -> None:
-    clips = beat_views._clips(["echonet_like/a4c:5:2", "pocus_plax/plax:7:1"])
-    assert clips == [("echonet_like", "a4c", 5), ("pocus_plax", "plax", 7), ("echonet_like", "a4c", 6)]
