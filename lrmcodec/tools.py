@@ -118,11 +118,12 @@ def _better(film: VideoCoder, low_rank: LowRank, pixels: int, target: Target, be
     tools = _candidates(quick(), sketch, pixels, target)
     rival: Future[float] = Future()
     video = beside.begin(lambda: film.finish(rival.result) if "video" in tools else None)
-    trial = None
+    trial, reached_db = None, -math.inf
     try:
         trial = _finished(low_rank) if "low-rank" in tools else None
-    finally:
-        rival.set_result(-math.inf if trial is None else trial.psnr_db)
+        reached_db = -math.inf if trial is None else trial.psnr_db
+    finally:  # the video waits for it, even where this thread was interrupted
+        rival.set_result(reached_db)
     found = video()
     if found is None or trial is None:
         return (found or trial or low_rank.finish()).coded

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import functools
+import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lrmcodec import codec, metrics
+from lrmcodec import codec, metrics, tools
+from lrmcodec.beside import Beside
 from lrmcodec.cardiac.readout import read_phase
 from lrmcodec.codec import Encoded
 from lrmcodec.formats.clip import Clip
 from lrmcodec.formats.container import CodedSegment, Component, PixelDigest, pack_file
 from lrmcodec.formats.errors import FormatError, TargetError
 from lrmcodec.formats.video import write_clip
-from lrmcodec.rate import floors
+from lrmcodec.rate import Target, floors
 from lrmcodec.simulate.heart.phantom import beating_heart
 
 Run = Callable[..., tuple[int, str, str]]
@@ -81,6 +86,28 @@ def test_each_tool_has_its_clip(encode: Encode) -> None:
 
 def test_the_file_does_not_depend_on_threads(heart: Clip) -> None:
     assert codec.encode(heart, ratio=60, threads=1).data == codec.encode(heart, ratio=60, threads=2).data
+
+
+def test_interrupted_while_low_rank_is_measured_no_video_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.Event()
+    told: list[float] = []
+
+    def finish(reached_db: Callable[[], float]) -> None:
+        waits.set()
+        told.append(reached_db())
+
+    class Unmeasured:
+        @property
+        def psnr_db(self) -> float:
+            waits.wait()
+            raise KeyboardInterrupt
+
+    film: Any = SimpleNamespace(quick=lambda: None, finish=finish)
+    low_rank: Any = SimpleNamespace(sketch=None, finish=Unmeasured)
+    monkeypatch.setattr(tools, "_candidates", lambda *_: {"video", "low-rank"})
+    with pytest.raises(KeyboardInterrupt), Beside(2) as beside:
+        tools._better(film, low_rank, 1, Target(size_bytes=1), beside)
+    assert told == [-math.inf]
 
 
 @pytest.mark.parametrize("tool", ["low-rank", "video", "auto"])
