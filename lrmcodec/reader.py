@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from lrmcodec.video.payload import VideoSegment
 
 MAX_FRAMES_BYTES = 1 << 33  # of one array of frames; more is read block by block
-SEGMENTS_KEPT = 2  # restored segments that a file keeps: one, and the next, with which it is blended
+LEAST_KEPT, MOST_KEPT, KEPT_VALUES = 2, 64, 1 << 24
+"""Restored segments that a file keeps: one and the next, with which it is blended; more of so many values in all."""
 
 Array = NDArray[np.float64]
 
@@ -69,8 +70,9 @@ class LrmFile:
         self.size_bytes = len(data)
         self._first = self._check_rank(rank)
         self._pack_hint, self._device, self._given = pack, device, decoder
-        self._kept = lru_cache(maxsize=SEGMENTS_KEPT)(self._restore)
-        self._films = lru_cache(maxsize=SEGMENTS_KEPT)(self._open_film)
+        kept = self._segments_kept()
+        self._kept = lru_cache(maxsize=kept)(self._restore)
+        self._films = lru_cache(maxsize=LEAST_KEPT)(self._open_film)
         self._pictured = lru_cache(maxsize=1)(self._fit_pictures)
         self._bounds = self._bounds_there()
 
@@ -205,6 +207,10 @@ class LrmFile:
     def _restore(self, index: int) -> RestoredSegment:
         start, stop = self.coded.segment_bounds[index]
         return restore_segment(self.decoder, self.coded.segments[index], stop - start, self.size, self._first)
+
+    def _segments_kept(self) -> int:
+        """How many restored segments are kept, so that a look into one seen before comes at once."""
+        return min(max(KEPT_VALUES // ((self.rank + 1) * self.size[0] * self.size[1]), LEAST_KEPT), MOST_KEPT)
 
     def _check_rank(self, rank: int | None) -> int | None:
         if rank is None:

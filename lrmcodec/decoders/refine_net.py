@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from lrmcodec.decoders.convolution import convolved, tap_rows
 from lrmcodec.decoders.wavelet_contexts import Ints
 from lrmcodec.decoders.wavelet_transform import Array
 
@@ -33,7 +33,6 @@ MAP_LIMIT = 8191
 SCALE_BITS = 24
 MAX_WIDTH = 56  # sums of 9 * width products stay below 2**24
 LATENT_NUMBER = -512
-BLOCK_VALUES = 1 << 20  # of one matrix of neighborhoods
 BAND_PLACES = 1 << 15  # of the planes that are worked on at a time
 
 
@@ -44,7 +43,7 @@ class Layer:
     Attributes
     ----------
     weights : ndarray, (9 * inputs, outputs)
-        Whole numbers of 8 bits, as float32, in the first layer float64.
+        Whole numbers of 8 bits, tap by tap, as float32, in the first layer float64.
     scale, bias : ndarray, (outputs,) float64
         From sums to outputs, in 2**-24.
     """
@@ -55,14 +54,14 @@ class Layer:
 
     def __call__(self, maps: NDArray[np.floating[Any]]) -> Array:
         """Rounded outputs (h, w, outputs) of maps (h, w, inputs), zeros beyond the border."""
-        height, width, inputs = maps.shape
-        windows = sliding_window_view(np.pad(maps, ((1, 1), (1, 1), (0, 0))), (3, 3), (0, 1))
-        out = np.empty((height, width, len(self.scale)))
-        rows = max(1, BLOCK_VALUES // (width * inputs * 9))
-        for start in range(0, height, rows):
-            block = windows[start:start + rows].reshape(-1, inputs * 9)
-            sums = (block @ self.weights).astype(np.float64) * self.scale + self.bias
-            out[start:start + rows] = np.floor(sums / (1 << SCALE_BITS) + 0.5).reshape(-1, width, len(self.scale))
+        out = np.empty((*maps.shape[:2], len(self.scale)))
+        for rows, sums in convolved(maps, self.weights):
+            part = out[rows].reshape(sums.shape)
+            np.multiply(sums, self.scale, out=part)
+            part += self.bias
+            part /= 1 << SCALE_BITS
+            part += 0.5
+            np.floor(part, out=part)
         return out
 
 
@@ -80,8 +79,7 @@ class RefineNet:
         for index in range(depth):
             weights, scale, bias = (tensors[f"refine.{index}.{name}"] for name in ("weights", "scale", "bias"))
             kind = np.float32 if index else np.float64
-            layers.append(Layer(np.ascontiguousarray(weights.T, kind), scale.astype(np.float64),
-                                bias.astype(np.float64)))
+            layers.append(Layer(tap_rows(weights.astype(kind)), scale.astype(np.float64), bias.astype(np.float64)))
         return RefineNet(tuple(layers), tensors["refine.gates"].astype(np.float32))
 
     def residual(self, maps: Array) -> Array:

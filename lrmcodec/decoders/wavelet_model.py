@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from lrmcodec.decoders.convolution import convolved, tap_rows
 from lrmcodec.decoders.wavelet_contexts import QUARTERS, UNIT, Ints, logarithm, signed_logarithm
 from lrmcodec.decoders.wavelet_transform import Array
 from lrmcodec.decoders.wavelet_values import MODELED_CLASSES
@@ -29,7 +30,6 @@ LEVELS = 9  # biases there are; coarser levels share the last ones
 WEIGHT_UNIT = 4096
 ACTIVATION_LIMIT = float((1 << 16) - 1)
 LOGIT_LIMIT, LOGIT_UNIT = 768, 64
-BLOCK_VALUES = 1 << 23  # of one matrix of neighborhoods
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BandNet:
     Attributes
     ----------
     first, first_bias, second, second_bias : ndarray
-        The convolutions (C, 9 channels) and their biases; `first_bias` (LEVELS, C) by level.
+        The convolutions (9 channels, C), tap by tap, and their biases; `first_bias` (LEVELS, C) by level.
     first_side, head_side : ndarray, (2, C) and (2, 3 * hidden)
         Weights of step and picture number.
     near : ndarray, (4, 3, hidden, NEAR_INPUTS + C)
@@ -65,8 +65,8 @@ class BandNet:
     @staticmethod
     def from_tensors(tensors: Mapping[str, NDArray[Any]], prefix: str) -> BandNet:
         """Network from the pack's integer tensors named `prefix` and the attribute."""
-        return BandNet(**{name: tensors[f"{prefix}{name}"].astype(np.float64)
-                          for name in BandNet.__dataclass_fields__})
+        found = {name: tensors[f"{prefix}{name}"].astype(np.float64) for name in BandNet.__dataclass_fields__}
+        return BandNet(**found | {name: tap_rows(found[name]) for name in ("first", "second")})
 
     def features(self, maps: Array, level: int, side: Array) -> Array:
         """Features (h, w, C) of context maps (h, w, channels)."""
@@ -99,6 +99,8 @@ class Neighbors:
         self.symbols = np.zeros((3, height, width), np.int64)
         self._magnitudes = np.zeros((3, height + 4, width + 4))
         self._signed = np.zeros((3, height + 2, width + 2))
+        self._wide = sliding_window_view(self._magnitudes, (5, 5), (1, 2))  # these follow what is written there
+        self._close = sliding_window_view(self._signed, (3, 3), (1, 2))
 
     def update(self, phase: int, band: int) -> None:
         """Take notice of the symbols of one step."""
@@ -110,8 +112,7 @@ class Neighbors:
     def around(self, phase: int) -> Array:
         """Neighborhoods (n, NEAR_INPUTS) of the places of a phase."""
         row, column = PHASES[phase]
-        wide = sliding_window_view(self._magnitudes, (5, 5), (1, 2))[:, row::2, column::2]
-        close = sliding_window_view(self._signed, (3, 3), (1, 2))[:, row::2, column::2]
+        wide, close = (views[:, row::2, column::2] for views in (self._wide, self._close))
         count = wide.shape[1] * wide.shape[2]
         return np.concatenate([wide.transpose(1, 2, 0, 3, 4).reshape(count, 75),
                                close.transpose(1, 2, 0, 3, 4).reshape(count, 27)], 1)
@@ -125,17 +126,18 @@ def side_inputs(q: float, index: int) -> Array:
 
 
 def _activate(sums: Array) -> Array:
-    """Sums in 2**-20 to activations in 2**-8, rounded, from 0 to the limit."""
-    return np.clip(np.floor((sums + WEIGHT_UNIT // 2) / WEIGHT_UNIT), 0, ACTIVATION_LIMIT)
+    """Sums in 2**-20 to activations in 2**-8, rounded, from 0 to the limit; in place."""
+    sums += WEIGHT_UNIT // 2
+    sums /= WEIGHT_UNIT
+    np.floor(sums, out=sums)
+    return np.clip(sums, 0, ACTIVATION_LIMIT, out=sums)
 
 
 def _convolve(maps: Array, weights: Array, bias: Array) -> Array:
     """3 x 3 convolution of (h, w, channels), zeros beyond the border, and activation."""
-    height, width, channels = maps.shape
-    windows = sliding_window_view(np.pad(maps, ((1, 1), (1, 1), (0, 0))), (3, 3), (0, 1))
-    out = np.empty((height, width, len(weights)))
-    rows = max(1, BLOCK_VALUES // (width * channels * 9))
-    for start in range(0, height, rows):
-        block = windows[start:start + rows].reshape(-1, channels * 9)
-        out[start:start + rows] = _activate(block @ weights.T + bias).reshape(-1, width, len(weights))
+    out = np.empty((*maps.shape[:2], weights.shape[1]))
+    for rows, sums in convolved(maps, weights):
+        part = out[rows].reshape(sums.shape)
+        np.add(sums, bias, out=part)
+        _activate(part)
     return out
