@@ -47,7 +47,7 @@ GAIN = "over the mean picture dB"
 INTRO = (
     "No pack was trained on these clips; that the fit does better with short steps was first seen on clips of which "
     "two are among the lung clips here, its settings were then chosen on others. Made with `python -m "
-    "lrmcodec.benchmarks.studies.methods`. What it means: docs/training.md. Times of different packs do not compare: "
+    "lrmcodec.benchmarks.studies.methods`. What it means: docs/paper.md. Times of different packs do not compare: "
     "they were measured one after the other under changing load."
 )
 QUALITY = 80.0

@@ -16,6 +16,9 @@ from lrmcodec.decoders.base import Progress
 from lrmcodec.decoders.gated_network import GatedSiren, gate_patterns, gates_of
 
 KEY_FRAMES, ROUNDS = 32, 3
+LAST_FRAMES = 128
+"""Frames that pictures are fitted to: in the rounds, and at last."""
+
 FRAME_PIXELS, PIXELS_A_COEFF = 4096, 8
 """Pixels of a frame that its coefficients are fitted to: at least the first, and so many a coefficient."""
 
@@ -83,7 +86,7 @@ def fit_clip(model: GatedModel, frames: Tensor, coords: Tensor, seed: int, progr
     rounds : int
         Turns of pictures and coefficients.
     """
-    keys = torch.linspace(0, len(frames) - 1, min(len(frames), KEY_FRAMES)).round().long().to(frames.device)
+    keys = _spread(len(frames), KEY_FRAMES).to(frames.device)
     target = frames[keys].float() / 255.0
     pictures, of_keys = principal(model, target)
     first = min(model.rank, 2 * model.net.shape.gates)  # the others are small, and cost most
@@ -97,9 +100,15 @@ def fit_clip(model: GatedModel, frames: Tensor, coords: Tensor, seed: int, progr
     steps = 2 if model.rank <= MANY_COEFFS else 1
     coeffs = solve_coeffs(model, frames, coords, pictures, of_keys[nearest], steps, seed)
     if model.rank:
-        pictures = solve_pictures(model, target, coords, pictures, coeffs[keys])
+        last = _spread(len(frames), LAST_FRAMES).to(frames.device)
+        pictures = solve_pictures(model, frames[last].float() / 255.0, coords, pictures, coeffs[last])
     progress(1.0, "fitting frames")
     return pictures, coeffs
+
+
+def _spread(count: int, most: int) -> Tensor:
+    """Indices of at most `most` of `count` frames, evenly spread."""
+    return torch.linspace(0, count - 1, min(count, most)).round().long()
 
 
 def principal(model: GatedModel, target: Tensor) -> tuple[Tensor, Tensor]:
