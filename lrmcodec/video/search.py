@@ -154,7 +154,13 @@ class VideoSearch:
         return math.log(len(trial.payload) / self._target.size_bytes)
 
     def _line(self, trial: VideoTrial, low: End, high: End) -> float:
-        """Index to try after `trial`: on the line between the bracket's ends, by the usual slope from one."""
+        """Index to try after `trial`: on the line between the bracket's ends, or else through the last two trials.
+
+        After the first one by the usual slope.
+        """
+        known = self._known(trial.preset, trial.every)
+        if len(known) > 1 and (math.isinf(low[1]) or math.isinf(high[1])):
+            return _onward(known[-2], known[-1], self._aim)
         return _between(low, high, self._usual, self._aim)
 
     def _foretold(self, trial: VideoTrial, low: End, high: End) -> float:
@@ -162,10 +168,8 @@ class VideoSearch:
 
         From the second trial on their own line says so.
         """
-        known = self._known(trial.preset, trial.every)
-        if len(known) > 1:
-            is_between = low in known and high in known
-            return self._line(trial, low, high) if is_between else _onward(known[-2], known[-1], self._aim)
+        if len(self._known(trial.preset, trial.every)) > 1:
+            return self._line(trial, low, high)
         quick = self._trial(QUICK_PRESET, trial.every, trial.crf)
         goal = self._aim + self._excess(quick) - self._excess(trial)
         for _ in range(FORETELLING):
