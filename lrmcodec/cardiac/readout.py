@@ -42,13 +42,6 @@ SURE_SIGN = 0.8
 SURE_EVENTS = 0.6
 """Mean probability of the events below which nothing is listed."""
 
-LEAST_FOLLOWED = 0.1
-"""Confidence of the encoder below which nothing is listed.
-
-The signal then hardly follows the ventricle that was seen. At rank 1 the one coefficient may follow a hand-held probe:
-of 308 readings of simulated clips at ranks 1 to 8 one lay below, with 2 of 11 events right.
-"""
-
 MOST_SURE = 0.995
 """Probability of the right sign that the pixels can give at most."""
 
@@ -177,7 +170,7 @@ def phase_of(signal: Array, times_s: Array, fps: float, *, confidence: float | N
     shown = np.interp(times_s, clean.even_s, reading.even)
     if not is_heart:
         return _silent(fps, shown, 0.0, clean.quality, "not cardiac")
-    if not _is_clear(reading) or (confidence is not None and confidence < LEAST_FOLLOWED):
+    if not _is_clear(reading):
         return _silent(fps, shown, reading.sign, clean.quality, "not sure")
     return _phase(fps, times_s, reading, clean, shown, ejection_fraction)
 
