@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 import quick_coder
 import quick_worker
+from sharing import made_once
 
 from lrmcodec.benchmarks.measure import campaign
 
@@ -39,6 +41,19 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return code, shown.out, shown.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of every kind that an archive meets, and a few more clips."""
+    pytest.importorskip("pydicom")
+    from lrmcodec.benchmarks.studies import archive_set
+
+    def make(folder: Path) -> Path:
+        archive_set.make_set(folder / "studies", 17, side=32, frames=8, lungs=False, bases=3)
+        return folder / "studies"
+
+    return made_once(tmp_path_factory, "set", make)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def read_lrm(data: bytes, path: Path) -> None:
 
     file = LrmFile(data)
     if file.coded.pack_id == usual_pack().pack_id:  # whose digest is not taken anew for each
-        file = LrmFile(data, decoder=usual_decoder())
+        file._given = usual_decoder()
     json.dumps([file.fps, file.duration_s, file.metadata, file.warnings])
     height, width = file.size
     if sum((segment.rank + 1) for segment in file.coded.segments[:4]) * height * width <= RENDERED:

@@ -199,7 +199,8 @@ def read_rows(path: Path) -> list[Row]:
     if not lines or lines[0] + "\n" != header():
         raise ClipError(f"{path} does not hold rows of this version of the benchmark.", "Measure into another folder.")
     try:
-        return [from_cells(cells) for cells in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
+        return [from_cells(cells) for cells in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE,
+                                                              restkey="a cell too many")]
     except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise ClipError(f"{path} holds a damaged row ({error}).", "Delete that line and pass --resume.") from error
 

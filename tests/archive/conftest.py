@@ -17,7 +17,6 @@ from lrmcodec.archive.home import Archive, make_archive
 from lrmcodec.archive.policy import Policy, Target
 from lrmcodec.archive.sources import walk
 from lrmcodec.archive.workers import Workers
-from lrmcodec.benchmarks.studies import archive_set
 
 pytest.importorskip("pydicom")
 QUICK = Policy(Target(quality=40))
@@ -36,17 +35,6 @@ def quick() -> Iterator[None]:
 def _quick() -> Iterator[None]:
     with quick():
         yield
-
-
-@pytest.fixture(scope="session")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of every kind of file, and a few more clips."""
-
-    def make(folder: Path) -> Path:
-        archive_set.make_set(folder / "studies", 17, side=32, frames=8, lungs=False, bases=3)
-        return folder / "studies"
-
-    return made_once(tmp_path_factory, "set", make)
 
 
 def run(place: Path | str, *sources: Path, policy: Policy | None = QUICK, processes: int = 0) -> Summary:

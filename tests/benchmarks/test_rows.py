@@ -55,10 +55,11 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
         read_rows(path)
 
 
-def test_a_damaged_row_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("old", "new", "words"), [("1254400", "many", "many"), ("\n", "\t5\n", "a cell too many")])
+def test_a_damaged_row_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
     path = tmp_path / "rows.tsv"
-    path.write_text(header() + to_line(ROW).replace("1254400", "many"))
-    with pytest.raises(ClipError, match="damaged row"):
+    path.write_text(header() + to_line(ROW).replace(old, new))
+    with pytest.raises(ClipError, match=f"damaged row .*{words}"):
         read_rows(path)
 
 

@@ -18,18 +18,10 @@ import pytest
 from lrmcodec.archive import create, restore, verify
 
 pytest.importorskip("pydicom")
-from lrmcodec.benchmarks.studies import archive_set
 
 Run = Callable[..., tuple[int, str, str]]
 MAIN: Callable[[list[str]], int] = next(iter(entry_points(group="console_scripts", name="lrmcodec"))).load()
 COMMAND = str(Path(sys.executable).with_name("lrmcodec"))
-
-
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("set") / "studies"
-    archive_set.make_set(folder, 17, side=32, frames=8, lungs=False, bases=3)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +177,10 @@ def test_dry_run_makes_nothing(run: Run, studies: Path, tmp_path: Path) -> None:
 
 
 def test_killed_and_started_again(run: Run, studies: Path, tmp_path: Path) -> None:
-    """SIGKILL while two processes work; then the same command, and everything is there."""
+    """SIGKILL while two processes work on one patient; then the same command, and everything is there."""
     place = tmp_path / "archive"
-    command = [COMMAND, "archive", str(studies), "-o", str(place), "--quality", "40", "--pack", "spatial", "-j", "2"]
+    command = [COMMAND, "archive", str(studies / "patient_001"), "-o", str(place), "--quality", "40",
+               "--pack", "spatial", "-j", "2"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(600):
         if list(place.glob("objects/*/*.json")):
@@ -196,13 +189,13 @@ def test_killed_and_started_again(run: Run, studies: Path, tmp_path: Path) -> No
     first.send_signal(signal.SIGKILL)
     first.wait()
     second = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
-    assert second.returncode == 3, second.stderr
+    assert second.returncode == 3, second.stderr  # a broken file is kept byte for byte
     values = json.loads(second.stdout)
-    assert (values["files"], values["new"] + values["skipped"]) == (17, 17)
+    assert (values["files"], values["new"] + values["skipped"]) == (8, 8)
     assert values["skipped"] > 0
     code, out, _ = run("archive", "verify", place, "--json", "-j", 0)
     assert code == 0
-    assert json.loads(out)["files"] == 17
+    assert json.loads(out)["files"] == 8
 
 
 def test_interrupted_by_the_keyboard(studies: Path, tmp_path: Path) -> None:

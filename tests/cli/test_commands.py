@@ -118,7 +118,7 @@ def test_encode_obeys_size_bytes(run: Run, folder: Path, tmp_path: Path) -> None
 
 
 def test_streams(folder: Path, tmp_path: Path) -> None:
-    piped = subprocess.run([COMMAND, "encode", str(folder / "clip.avi"), "-o", "-", "--rank", "2"],
+    piped = subprocess.run([COMMAND, "encode", str(folder / "clip.avi"), "-o", "-", "--rank", "2", "--pack", "spatial"],
                            capture_output=True, check=False)
     assert piped.returncode == 0
     assert piped.stdout[:3] == b"LRM"
@@ -517,7 +517,7 @@ def little_space() -> None:
 def test_full_disk(folder: Path, tmp_path: Path, target: str) -> None:
     source = "clip.avi" if target == "x.lrm" else "coded.lrm"
     command = "encode" if target == "x.lrm" else "decode"
-    fine = ["--psnr", 40] if command == "encode" else []
+    fine = ["--psnr", 40, "--pack", "spatial"] if command == "encode" else []
     done = start(command, folder / source, "-o", tmp_path / target, *fine, preexec_fn=little_space)
     failed((done.returncode, done.stdout, done.stderr), target)
     assert list(tmp_path.iterdir()) == []
@@ -537,7 +537,8 @@ def test_stdout_on_a_full_disk(coded: Path) -> None:
 def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     source, target = tmp_path / "heart.npy", tmp_path / "x.lrm"
     np.save(source, beating_heart(size=(112, 112)).frames)
-    with subprocess.Popen([COMMAND, "-v", "encode", str(source), "-o", str(target), "--ratio", "30"],
+    with subprocess.Popen([COMMAND, "-v", "encode", str(source), "-o", str(target), "--ratio", "30",
+                           "--pack", "spatial"],
                           stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "coding" not in (line := process.stderr.readline()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 import torch
 
 from lrmcodec import codec, simulate
+from lrmcodec.decoders import grid_fit
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.errors import OutputError
 from lrmcodec.formats.pack import load_pack
 from lrmcodec.simulate.heart.phantom import random_phantom
 from lrmcodec.train import data as data_module
-from lrmcodec.train import loop
+from lrmcodec.train import frame_job, loop
 from lrmcodec.train.checkpoint import append_log, load_state, save_state
 from lrmcodec.train.data import Frames
 from lrmcodec.train.grid_trainer import GridTrainer
@@ -50,8 +52,12 @@ def phantoms(preset: str, first: int, clips: int, frames: int, size: tuple[int, 
 
 @pytest.fixture(autouse=True)
 def quick_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quick hearts, one of them held out, and short fits of it."""
     torch.set_num_threads(1)
     monkeypatch.setattr(data_module, "simulated_clips", phantoms)
+    monkeypatch.setattr(frame_job, "held_out", functools.partial(data_module.held_out, clip_count=1))
+    for name, steps in (("MEAN_STEPS", 4), ("ROUNDS", 2)):
+        monkeypatch.setattr(grid_fit, name, steps)
 
 
 @pytest.fixture(scope="module")
