@@ -59,6 +59,23 @@ ENTRY = (
     Field("component_bytes", "varint", MAX_FILE_BYTES),
 )
 
+HEADER = (
+    Field("pack_id", f"raw {PACK_ID_BYTES}"),
+    Field("arch_id", "varint", 255),
+    Field("height", "varint", MAX_SIDE, MIN_SIDE),
+    Field("width", "varint", MAX_SIDE, MIN_SIDE),
+    Field("frame_count", "varint", MAX_FRAMES, 1),
+    Field("rate_num", "varint", 1_000_000),
+    Field("rate_den", "varint", 1_000_000, 1),
+    Field("segment_count", "varint", MAX_SEGMENTS, 1),
+    Field("component_count", "varint", MAX_COMPONENTS),
+)
+SEGMENT = (
+    Field("rank", "varint", MAX_RANK),
+    Field("q_16", "varint", Q_STEPS * 255),
+)
+"""Fields that headers and segments of all versions have."""
+
 
 @dataclass
 class Layout:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection
 
+from lrmcodec.formats import layout
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.fields import CUT_OR_DAMAGED, DAMAGED, MAX_FILE_BYTES, Field, read_fields
 from lrmcodec.formats.layout import (
     CLIP_COMPONENTS,
     ENTRY,
     MAX_COMPONENTS,
-    MAX_FRAMES,
-    MAX_RANK,
-    MAX_SEGMENTS,
-    MAX_SIDE,
-    MIN_SIDE,
-    PACK_ID_BYTES,
-    Q_STEPS,
     SEGMENT_COMPONENTS,
     Entry,
     Layout,
@@ -33,22 +27,8 @@ PREFIX = (
     Field("file_bytes", "u32", MAX_FILE_BYTES),
     Field("crc32", "u32", MAX_FILE_BYTES),
 )
-HEADER = (
-    Field("pack_id", f"raw {PACK_ID_BYTES}"),
-    Field("arch_id", "varint", 255),
-    Field("height", "varint", MAX_SIDE, MIN_SIDE),
-    Field("width", "varint", MAX_SIDE, MIN_SIDE),
-    Field("frame_count", "varint", MAX_FRAMES, 1),
-    Field("rate_num", "varint", 1_000_000),
-    Field("rate_den", "varint", 1_000_000, 1),
-    Field("segment_count", "varint", MAX_SEGMENTS, 1),
-    Field("component_count", "varint", MAX_COMPONENTS),
-)
-SEGMENT = (
-    Field("rank", "varint", MAX_RANK),
-    Field("q_16", "varint", Q_STEPS * 255),
-    Field("component_count", "varint", MAX_COMPONENTS),
-)
+HEADER = layout.HEADER
+SEGMENT = (*layout.SEGMENT, Field("component_count", "varint", MAX_COMPONENTS))
 PREFIX_BYTES = 12
 
 
@@ -72,11 +52,11 @@ def read_layout(data: bytes, *, partial: bool = False) -> Layout:
         check_segment(fields, header, stop - start)
         entries, at = _read_entries(data, at, fields["component_count"], SEGMENT_COMPONENTS)
         segments.append((fields, entries))
-    layout = Layout(header, own, segments, at, is_cut)
-    expected = at + sum(length for _, length in layout.entries)
+    found = Layout(header, own, segments, at, is_cut)
+    expected = at + sum(length for _, length in found.entries)
     if expected < len(data) or (expected > len(data) and not is_cut):
         raise FormatError(f"the directory promises {expected} bytes, the file has {len(data)}.", DAMAGED)
-    return layout
+    return found
 
 
 def _is_cut(data: bytes) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import IntFlag
 from typing import Any, NamedTuple
 
+from lrmcodec.formats import layout
 from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.fields import CUT_OR_DAMAGED, DAMAGED, MAX_FILE_BYTES, Field, read_fields, write_fields
 from lrmcodec.formats.layout import (
@@ -17,13 +18,6 @@ from lrmcodec.formats.layout import (
     ENTRY,
     MAGIC,
     MAX_COMPONENTS,
-    MAX_FRAMES,
-    MAX_RANK,
-    MAX_SEGMENTS,
-    MAX_SIDE,
-    MIN_SIDE,
-    PACK_ID_BYTES,
-    Q_STEPS,
     SEGMENT_COMPONENTS,
     Component,
     Entry,
@@ -61,25 +55,13 @@ PREFIX = (
 FLAGS = (Field("flags", "u8", sum(Flag)),)
 HEADER = (
     Field("pack_number", "varint", 255, 1),
-    Field("pack_id", f"raw {PACK_ID_BYTES}"),
-    Field("arch_id", "varint", 255),
-    Field("height", "varint", MAX_SIDE, MIN_SIDE),
-    Field("width", "varint", MAX_SIDE, MIN_SIDE),
-    Field("frame_count", "varint", MAX_FRAMES, 1),
-    Field("rate_num", "varint", 1_000_000),
-    Field("rate_den", "varint", 1_000_000, 1),
-    Field("segment_count", "varint", MAX_SEGMENTS, 1),
-    Field("component_count", "varint", MAX_COMPONENTS),
+    *layout.HEADER,
     Field("extension_bytes", "varint", MAX_EXTENSION_BYTES),
 )
 IF_SET = {"pack_number": Flag.KNOWN_PACK, "component_count": Flag.ENTRIES, "extension_bytes": Flag.EXTENSION}
 IF_CLEAR = {"pack_id": Flag.KNOWN_PACK, "arch_id": Flag.KNOWN_PACK, "width": Flag.SQUARE,
             "rate_den": Flag.WHOLE_RATE, "segment_count": Flag.ONE_SEGMENT}
-SEGMENT = (
-    Field("rank", "varint", MAX_RANK),
-    Field("q_16", "varint", Q_STEPS * 255),
-    Field("kinds", "u8", 255),
-)
+SEGMENT = (*layout.SEGMENT, Field("kinds", "u8", 255))
 COUNT = (Field("component_count", "varint", MAX_COMPONENTS, 1),)
 LENGTH = (Field("component_bytes", "varint", MAX_FILE_BYTES),)
 KINDS = (Component.HEART, Component.DARK, Component.COEFFS, Component.LATENT, Component.PICTURES,
@@ -145,9 +127,9 @@ def read_layout(data: bytes, *, partial: bool = False) -> Layout:
         check_segment(fields, header, stop - start)
         entries, at = _read_kinds(data, at, fields, is_last=stop == header["frame_count"])
         segments.append((fields, entries))
-    layout = Layout(header, own, segments, at, prefix["crc32"] != found)
-    _give_rest(layout, len(data))
-    return layout
+    read = Layout(header, own, segments, at, prefix["crc32"] != found)
+    _give_rest(read, len(data))
+    return read
 
 
 def heart_bytes(rank: int) -> int:
@@ -272,13 +254,13 @@ def _read_length(data: bytes, at: int) -> tuple[int, int]:
     return fields["component_bytes"], at
 
 
-def _give_rest(layout: Layout, file_bytes: int) -> None:
+def _give_rest(read: Layout, file_bytes: int) -> None:
     """Give what remains of the file to the last entry."""
-    last = layout.segments[-1][1]
-    promised = layout.payload_start + sum(length for _, length in layout.entries if length != REST)
+    last = read.segments[-1][1]
+    promised = read.payload_start + sum(length for _, length in read.entries if length != REST)
     has_rest = bool(last) and last[-1][1] == REST
-    too_many = not has_rest and (promised < file_bytes or (layout.is_cut and promised == file_bytes))
-    if too_many or (promised > file_bytes and not layout.is_cut):
+    too_many = not has_rest and (promised < file_bytes or (read.is_cut and promised == file_bytes))
+    if too_many or (promised > file_bytes and not read.is_cut):
         raise FormatError(f"the directory promises {promised} bytes, the file has {file_bytes}.", DAMAGED)
     if has_rest:
-        last[-1] = last[-1][0], max(file_bytes - promised, 0) + layout.is_cut
+        last[-1] = last[-1][0], max(file_bytes - promised, 0) + read.is_cut

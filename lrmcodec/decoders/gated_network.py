@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lrmcodec.decoders.grid_network import frequency_factors, node_weights
+from lrmcodec.decoders.grid_network import SineLayers, frequency_factors, node_weights
 
 PICTURE_PHASE, GATE_PHASE = 3.0, 0.35
 """Radians by which a first unit's sine is shifted for a gray level of a picture, and for a unit of its gate."""
@@ -82,7 +82,7 @@ class Slopes(NamedTuple):
     gates: Tensor
 
 
-class GatedSiren(nn.Module):
+class GatedSiren(SineLayers):
     """Coordinates, pictures and gates in, gray level out; see the module's text.
 
     Parameters
@@ -91,28 +91,17 @@ class GatedSiren(nn.Module):
     """
 
     def __init__(self, shape: GatedShape) -> None:
-        super().__init__()
+        super().__init__(shape.width, shape.w0(), shape.channels)
         self.shape = shape
-        width, layers = shape.width, shape.depth - 2
-        self.w0 = shape.w0()
-        self.first_weight = nn.Parameter(torch.zeros(width, 2))
-        self.first_bias = nn.Parameter(torch.zeros(width))
-        self.hidden_weight = nn.Parameter(torch.zeros(layers, width, width))
-        self.hidden_bias = nn.Parameter(torch.zeros(layers, width))
-        self.modulation = nn.Parameter(torch.zeros(layers, width, shape.channels))
-        self.last_weight = nn.Parameter(torch.zeros(width))
+        self.last_weight = nn.Parameter(torch.zeros(shape.width))
         self.last_bias = nn.Parameter(torch.zeros(()))
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         """SIREN's initial weights, but for 2 K units of the last sine layer, which multiply pictures and gates."""
-        width, gates = self.shape.width, self.shape.gates
-        self.first_weight.uniform_(-0.5, 0.5, generator=generator)
-        self.first_bias.uniform_(-0.5, 0.5, generator=generator)
-        for i, w0 in enumerate(self.w0[1:]):
-            bound = math.sqrt(6.0 / width) / w0
-            self.hidden_weight[i].uniform_(-bound, bound, generator=generator)
-            self.modulation[i].normal_(0.0, 0.5 / (w0 * math.sqrt(self.shape.channels)), generator=generator)
+        gates = self.shape.gates
+        self.draw_first(generator)
+        self.draw_hidden(generator)
         self.last_weight.zero_()
         w0 = self.w0[-1]
         self.hidden_weight[-1, :2 * gates] = 0.0

@@ -106,7 +106,46 @@ class Linear(NamedTuple):
     sources: Tensor
 
 
-class GridSiren(nn.Module):
+class SineLayers(nn.Module):
+    """A first sine layer of coordinates, and others whose phases a modulation at the pixel shifts.
+
+    Parameters
+    ----------
+    width : int
+        Units of each layer.
+    w0 : list of float
+        Frequency factors, first to last.
+    channels : int
+        Values of the modulation at a pixel.
+    """
+
+    def __init__(self, width: int, w0: list[float], channels: int) -> None:
+        super().__init__()
+        self.w0 = w0
+        layers = len(w0) - 1
+        self.first_weight = nn.Parameter(torch.zeros(width, 2))
+        self.first_bias = nn.Parameter(torch.zeros(width))
+        self.hidden_weight = nn.Parameter(torch.zeros(layers, width, width))
+        self.hidden_bias = nn.Parameter(torch.zeros(layers, width))
+        self.modulation = nn.Parameter(torch.zeros(layers, width, channels))
+
+    @torch.no_grad()
+    def draw_first(self, generator: torch.Generator) -> None:
+        """Draw initial weights of the first layer, for coordinates in [-1, 1]."""
+        self.first_weight.uniform_(-0.5, 0.5, generator=generator)
+        self.first_bias.uniform_(-0.5, 0.5, generator=generator)
+
+    @torch.no_grad()
+    def draw_hidden(self, generator: torch.Generator) -> None:
+        """Draw SIREN's weights of the others; a unit of every channel shifts a phase by about half a radian."""
+        _, width, channels = self.modulation.shape
+        for i, w0 in enumerate(self.w0[1:]):
+            bound = math.sqrt(6.0 / width) / w0
+            self.hidden_weight[i].uniform_(-bound, bound, generator=generator)
+            self.modulation[i].normal_(0.0, 0.5 / (w0 * math.sqrt(channels)), generator=generator)
+
+
+class GridSiren(SineLayers):
     """Coordinates and a grid of modulations in, gray level out; see the module's text.
 
     Parameters
@@ -115,32 +154,20 @@ class GridSiren(nn.Module):
     """
 
     def __init__(self, shape: GridShape) -> None:
-        super().__init__()
+        super().__init__(shape.width, shape.w0(), shape.channels)
         self.shape = shape
-        width, layers = shape.width, shape.hidden_count
-        self.w0 = shape.w0()
         self.second_order = False  # set for training through gradients, which grid_sample cannot be derived for
-        self.first_weight = nn.Parameter(torch.zeros(width, 2))
-        self.first_bias = nn.Parameter(torch.zeros(width))
-        self.hidden_weight = nn.Parameter(torch.zeros(layers, width, width))
-        self.hidden_bias = nn.Parameter(torch.zeros(layers, width))
-        self.modulation = nn.Parameter(torch.zeros(layers, width, shape.channels))
         self.displacement = nn.Parameter(torch.zeros(2, shape.channels))
-        self.last_weight = nn.Parameter(torch.zeros(width))
+        self.last_weight = nn.Parameter(torch.zeros(shape.width))
         self.last_bias = nn.Parameter(torch.zeros(()))
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Draw SIREN's initial weights; a unit of every channel shifts a sine's phase by about half a radian."""
-        width, channels = self.shape.width, self.shape.channels
-        self.first_weight.uniform_(-0.5, 0.5, generator=generator)
-        self.first_bias.uniform_(-0.5, 0.5, generator=generator)
+        """Draw initial weights; the order of the draws decides the digests of packs."""
+        self.draw_first(generator)
         self.displacement.normal_(0.0, DISPLACEMENT_START, generator=generator)
-        for i, w0 in enumerate(self.w0[1:]):
-            bound = math.sqrt(6.0 / width) / w0
-            self.hidden_weight[i].uniform_(-bound, bound, generator=generator)
-            self.modulation[i].normal_(0.0, 0.5 / (w0 * math.sqrt(channels)), generator=generator)
-        bound = math.sqrt(6.0 / width) / self.w0[-1]
+        self.draw_hidden(generator)
+        bound = math.sqrt(6.0 / self.shape.width) / self.w0[-1]
         self.last_weight.uniform_(-bound, bound, generator=generator)
 
     def forward(self, coords: Tensor, modulations: Tensor) -> Tensor:

@@ -34,24 +34,14 @@ class ConvModules(nn.Module):
 
 
 class ConvTrainer(Resumable[ConvModules]):
-    """Autoencoder trained on frames of a pool of clips; `step` trains it.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    pool : Pool
-    device : str
-        "cpu" or "cuda".
-    """
+    """Autoencoder trained on frames of a pool of clips; `step` trains it."""
 
     def __init__(self, recipe: Recipe, pool: Pool, device: str = "cpu") -> None:
-        self.recipe, self.pool, self.device = recipe, pool, torch.device(device)
+        super().__init__(recipe, pool, device)
         network = recipe.network
         self.shape = ConvShape(network.width, network.latent_size, network.max_rank)
-        self.generator = torch.Generator().manual_seed(recipe.training.seed)
         self.modules = ConvModules(self.shape, self.generator).to(self.device)
         self.optimizer = torch.optim.Adam(self.modules.parameters(), betas=(0.9, 0.99))
-        self.step_count = 0
 
     def step(self) -> float:
         """Train on one batch; returns its mean squared error."""

@@ -22,16 +22,7 @@ from lrmcodec.train.trainer import Trainer, make_trainer
 
 
 class FrameJob:
-    """A `loop.Job`: the trainer of a recipe's structure, its pool of clips, and clips that it never sees.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    cache : Path
-        Folder of clips made once.
-    device : str
-    progress : callable
-    """
+    """A `loop.Job`: the trainer of a recipe's structure, its pool of clips, and clips that it never sees."""
 
     def __init__(self, recipe: Recipe, cache: Path, device: str, progress: Progress) -> None:
         if recipe.training.precision == "tf32":

@@ -69,23 +69,13 @@ def smooth_basis(shape: GatedShape) -> Tensor:
 
 
 class GatedTrainer(Resumable[GatedModules]):
-    """Network and basis, trained on a pool of clips; `step` trains them.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    pool : Pool
-    device : str
-        "cpu" or "cuda".
-    """
+    """Network and basis, trained on a pool of clips; `step` trains them."""
 
     def __init__(self, recipe: Recipe, pool: Pool, device: str = "cpu") -> None:
-        self.recipe, self.pool, self.device = recipe, pool, torch.device(device)
-        self.generator = torch.Generator().manual_seed(recipe.training.seed)
+        super().__init__(recipe, pool, device)
         self.modules = GatedModules(recipe, self.generator).to(self.device)
         self.grid = pixel_grid(pool.size, self.device)
         self.optimizer = torch.optim.Adam(self.modules.parameters(), betas=(0.9, 0.99))
-        self.step_count = 0
 
     @property
     def shape(self) -> GatedShape:

@@ -36,29 +36,18 @@ PROBE_CLIPS, PROBE_PIXELS = 96, 1024
 
 
 class GridTrainer(Resumable[Modules]):
-    """Network, basis, encoder, and the latents of a pool of clips; `step` trains them all.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    pool : Pool
-    device : str
-        "cpu" or "cuda".
-    """
+    """Network, basis, encoder, and the latents of a pool of clips; `step` trains them all."""
 
     def __init__(self, recipe: Recipe, pool: Pool, device: str = "cpu") -> None:
-        self.recipe, self.pool, self.device = recipe, pool, torch.device(device)
-        training = recipe.training
-        self.generator = torch.Generator().manual_seed(training.seed)
+        super().__init__(recipe, pool, device)
         self.modules = Modules(recipe, self.generator).to(self.device)
-        self.modules.net.second_order = training.method == "meta"
+        self.modules.net.second_order = recipe.training.method == "meta"
         self.grid = pixel_grid(pool.size, self.device)
         self.frames = pool.frames.flatten(2).to(self.device)  # (n, T, H * W)
         self.small = torch.stack([shrink(clip.to(self.device)) for clip in pool.frames])  # (n, T, SIDE, SIDE)
         self.small_mean = self.small.mean(1)
         self.latents = RowAdam(torch.zeros(len(pool.frames), self.shape.modulation_size, device=self.device))
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
-        self.step_count = 0
 
     @property
     def shape(self) -> GridShape:

@@ -35,7 +35,10 @@ class Learner(Protocol):
 
 
 class Job(Protocol):
-    """A learner with its clips, and what is said and measured of it."""
+    """A learner with its clips, and what is said and measured of it.
+
+    Jobs are made of a recipe, a folder for what is made once (clips, pages), a device and a progress.
+    """
 
     recipe: Recipe
 

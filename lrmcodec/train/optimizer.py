@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from lrmcodec.train.recipe import Training
+from lrmcodec.train.pool import Pool
+from lrmcodec.train.recipe import Recipe, Training
 
 ModulesT = TypeVar("ModulesT", bound=nn.Module)
 
@@ -45,12 +46,23 @@ def precision(device: torch.device, name: str) -> AbstractContextManager[Any]:
 
 
 class Resumable(Generic[ModulesT]):
-    """State of a trainer of `modules` by one optimizer, with random numbers of its own."""
+    """A trainer of `modules` by one optimizer on a pool of clips, with random numbers of its own.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    pool : Pool
+    device : str
+        "cpu" or "cuda".
+    """
 
     modules: ModulesT
     optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-    step_count: int
+
+    def __init__(self, recipe: Recipe, pool: Pool, device: str = "cpu") -> None:
+        self.recipe, self.pool, self.device = recipe, pool, torch.device(device)
+        self.generator = torch.Generator().manual_seed(recipe.training.seed)
+        self.step_count = 0
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs besides recipe and pool."""

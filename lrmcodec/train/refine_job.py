@@ -26,14 +26,7 @@ CODED_PAGES = 1500
 class RefineJob:
     """A `loop.Job`: the trainer of the network, and coded pages that it is tested on.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        `training.start` names the pack whose entropy model is kept.
-    cache : Path
-        Folder of pages made once.
-    device : str
-    progress : callable
+    The recipe's `training.start` names the pack whose entropy model is kept.
     """
 
     def __init__(self, recipe: Recipe, cache: Path, device: str, progress: Progress) -> None:

@@ -31,16 +31,7 @@ OFFSET_SEED = 5
 
 
 class WaveletJob:
-    """A `loop.Job`: the trainer of the entropy model, and pages that it is tested on.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    cache : Path
-        Folder of pages made once.
-    device : str
-    progress : callable
-    """
+    """A `loop.Job`: the trainer of the entropy model, and pages that it is tested on."""
 
     def __init__(self, recipe: Recipe, cache: Path, device: str, progress: Progress) -> None:
         self.recipe = recipe
