@@ -58,14 +58,22 @@ class BinaryEncoder:
 
 
 class BinaryTape:
-    """Keeps decisions for an encoder that must write others first."""
+    """Keeps decisions for an encoder that must write others first.
+
+    Attributes
+    ----------
+    cost_bits : float
+        What the decisions kept so far cost.
+    """
 
     def __init__(self) -> None:
         self._kept: list[tuple[Bits, Chances]] = []
+        self.cost_bits = 0.0
 
     def bits(self, bits: Bits, chances: Chances) -> Bits:
         """Keep decisions; see `BinaryCoder`."""
         self._kept.append((bits, chances))
+        self.cost_bits += _cost_bits(bits, chances)
         return bits
 
     def play(self, coder: BinaryCoder) -> None:
@@ -136,9 +144,14 @@ class WeighingDecoder(BinaryDecoder):
     def bits(self, bits: Bits, chances: Chances) -> Bits:
         """Read decisions; see `BinaryDecoder`."""
         read = super().bits(bits, chances)
-        taken = np.where(read > 0, chances, (1 << CHANCE_BITS) - chances)
-        self.cost_bits += CHANCE_BITS * len(read) - float(np.log2(taken).sum())
+        self.cost_bits += _cost_bits(read, chances)
         return read
+
+
+def _cost_bits(bits: Bits, chances: Chances) -> float:
+    """Minus the binary logarithms of the chances of what came, summed."""
+    taken = np.where(bits > 0, chances, (1 << CHANCE_BITS) - chances)
+    return CHANCE_BITS * len(bits) - float(np.log2(taken).sum())
 
 
 def _shortest(tail: bytes, lower: int, size: int) -> bytes:

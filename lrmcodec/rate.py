@@ -35,7 +35,9 @@ FIRST_RANK = 8
 FIRST_Q = 100
 LOG_BYTES_PER_Q = 0.02  # bytes fall by about 2 % a step
 WITHIN = 0.97  # a size target counts as met from this share of it upward
-FILLED = 0.99  # from this share upward nothing more is tried
+FILLED = 0.997  # from this share upward nothing more is tried
+AIM = 0.9985  # share of a size that a next try is meant to take
+LINES = 7  # after so many tries along lines, halving
 CLOSE = 0.94  # share of a size target that is close enough while ranks are compared
 DB_PER_OCTAVE = 1.5  # usual gain from twice the bytes, to compare sizes that differ by a few percent
 SLOPE_Q = 8  # distance over which the exchange of bytes for quality is measured
@@ -48,11 +50,19 @@ SECANTS = 6  # after so many tries along lines, halving
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to code a segment: rank, quantizer index (in sixteenths), final or fast coder."""
+    """One way to code a segment: rank, quantizer index (in sixteenths), final or fast coder.
+
+    Indices below 0 are coded at 0, with bits that are worth less; see `decoders.base.Decoder.min_q`.
+    """
 
     rank: int
     q: float
     final: bool = False
+
+    @property
+    def stored_q(self) -> float:
+        """The index that a file names."""
+        return max(self.q, 0)
 
 
 class Likeness(NamedTuple):
@@ -103,7 +113,7 @@ class Trial:
     @property
     def coded(self) -> CodedSegment:
         """The segment as a file stores it."""
-        return CodedSegment(self.setting.rank, self.setting.q, self.components)
+        return CodedSegment(self.setting.rank, self.setting.stored_q, self.components)
 
     @cached_property
     def likeness(self) -> Likeness:
@@ -263,16 +273,16 @@ class Search:
         """What the fast coder gives at `rank` or the best rank; its finest or coarsest where the target is missed."""
         chosen = self._climb(target) if rank is None else rank
         found = self._solve(chosen, target, final=False)
-        return found or self._trial(Setting(chosen, self._min_q if target.has_floors else MAX_Q))
+        return found or self._trial(Setting(chosen, self._finest(False) if target.has_floors else MAX_Q))
 
     def finish(self, target: Target, rank: int, *, keep_rank: bool = False) -> Trial:
         """Trial with the final coder at `rank`, after a sketch; errors as in `best`."""
         trial = self._solve(rank, target, final=True)
         if trial is None:
             raise self._refusal(rank, target)
-        if target.size_bytes is None:
+        if target.size_bytes is None or keep_rank or trial.size_bytes >= WITHIN * target.size_bytes:
             return trial
-        return self._fill(trial, target.size_bytes, keep_rank=keep_rank)
+        return self._fill_by_rank(trial, target.size_bytes)
 
     def _trial(self, setting: Setting) -> Trial:
         if setting not in self._done:
@@ -338,27 +348,33 @@ class Search:
         return trial
 
     def _finest_within(self, rank: int, size_bytes: int, final: bool) -> Trial | None:
-        """Finest whole index within a size; while searching, any that comes close to the size from below."""
-        too_large: dict[int, float] = {self._min_q - 1: math.inf}  # index to log of size over target
-        small_enough: dict[int, float] = {MAX_Q + 1: -math.inf}
-        best, guess = None, self._last_q
-        close = WITHIN if final else CLOSE
-        while min(small_enough) - max(too_large) > 1:
-            q = min(max(guess, max(too_large) + 1), min(small_enough) - 1)
+        """Finest index within a size: to a sixteenth, or any that fills it; while searching, any that comes close."""
+        unit = 1 / Q_STEPS if final else 1.0
+        finest = self._finest(final)
+        too_large: dict[float, float] = {finest - unit: math.inf}  # index to log of size over target
+        small_enough: dict[float, float] = {MAX_Q + unit: -math.inf}
+        best, guess = None, float(self._last_q)
+        close = math.log(CLOSE if not final else WITHIN if self._is_rough else FILLED)
+        while min(small_enough) - max(too_large) > unit:
+            q = min(max(guess, max(too_large) + unit), min(small_enough) - unit)
             trial = self._trial(Setting(rank, q, final=final))
             excess = math.log(trial.size_bytes / size_bytes)
             if excess <= 0:
                 best, small_enough[q] = trial, excess
             else:
                 too_large[q] = excess
-            if math.log(close) <= excess <= 0 and (self._is_rough or not final):
+            if close <= excess <= 0:
                 break
-            guess = _next_guess(too_large, small_enough, q, excess)
+            guess = _next_guess(too_large, small_enough, q, unit)
         return best
+
+    def _finest(self, final: bool) -> int:
+        """Finest index of a coder; the fast one has none below 0."""
+        return self._min_q if final else max(self._min_q, 0)
 
     def _coarsest_of(self, rank: int, target: Target, final: bool) -> Trial | None:
         """Coarsest whole index that meets the floors; of large pictures and while searching, any that barely does."""
-        low, high = (self._min_q - 1, math.inf), (MAX_Q + 1, -math.inf)  # index and what is spare, in dB, at either end
+        low, high = (self._finest(final) - 1, math.inf), (MAX_Q + 1, -math.inf)  # index, and how many dB are spare
         spare = SPARE_DB if final else ROUGH_SPARE_DB
         best = None
         q, tries = self._last_q, 0
@@ -374,22 +390,6 @@ class Search:
                 break
             q = _coarser(low, high) if tries < SECANTS else (low[0] + high[0]) // 2
         return best
-
-    def _fill(self, trial: Trial, size_bytes: int, *, keep_rank: bool) -> Trial:
-        """Use what is left of a size target: quantizer indices between this one and the next finer, by halving."""
-        best, step = trial, 0.5
-        finer = trial.setting.q - 1
-        filled = WITHIN if self._is_rough else FILLED
-        at = finer + step
-        while finer >= self._min_q and best.size_bytes < filled * size_bytes and step >= 1 / Q_STEPS:
-            other = self._trial(Setting(trial.setting.rank, at, final=True))
-            step /= 2
-            if other.size_bytes <= size_bytes:
-                best, at = max(best, other, key=lambda t: t.size_bytes), at - step
-            else:
-                at += step
-        enough = keep_rank or best.size_bytes >= WITHIN * size_bytes
-        return best if enough else self._fill_by_rank(best, size_bytes)
 
     def _fill_by_rank(self, trial: Trial, size_bytes: int) -> Trial:
         """Where the size jumps from index to index a rank nearby comes closer; where none is finer it may be better."""
@@ -415,15 +415,19 @@ class Search:
                            f"The best possible here is {finest.psnr_db:.2f} dB{ssim} at rank {rank}.")
 
 
-def _next_guess(too_large: dict[int, float], small_enough: dict[int, float], q: int, excess: float) -> int:
-    """Index to try next: on the line between the bracket's ends, by the usual slope while one end is unknown."""
+def _next_guess(too_large: dict[float, float], small_enough: dict[float, float], q: float, unit: float) -> float:
+    """Index to try next, a multiple of `unit`: on the line between the bracket's ends, a little within the size.
+
+    While one end is unknown, by the usual slope from the index `q` that was tried last.
+    """
     low, high = max(too_large), min(small_enough)
     above, below = too_large[low], small_enough[high]
     if math.isinf(above) or math.isinf(below):
-        return q + (math.ceil(excess / LOG_BYTES_PER_Q) or -1)
-    if len(too_large) + len(small_enough) > 7:  # the curve bends too much for a line
-        return (low + high) // 2
-    return low + math.ceil((high - low) * above / (above - below))
+        excess = below if math.isinf(above) else above
+        return q + (unit * math.ceil((excess - math.log(AIM)) / LOG_BYTES_PER_Q / unit) or -unit)
+    if len(too_large) + len(small_enough) > LINES:  # the curve bends too much for a line
+        return low + unit * round((high - low) / 2 / unit)
+    return low + unit * math.ceil((high - low) * (above - math.log(AIM)) / (above - below) / unit)
 
 
 def _coarser(low: tuple[int, float], high: tuple[int, float]) -> int:

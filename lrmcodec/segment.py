@@ -112,7 +112,9 @@ class _LowRank:
         def search(coder: Decoder, told: Progress) -> Search:
             useful = fitted.extra.get("useful_rank", fitted.coeffs.shape[1]) if rank is None else rank
             sketch = None if part is None else _Trials(coder, part[0], room, target, told, part[1])
-            return Search(_Trials(coder, fitted, room, target, told), min(useful, max(RANKS)), coder.min_q, sketch)
+            stills = coder.alternative(2 * self._pixels) is None  # these have no index below 0
+            return Search(_Trials(coder, fitted, room, target, told), min(useful, max(RANKS)),
+                          max(coder.min_q, 0) if stills else coder.min_q, sketch)
 
         self._search = search(decoder, part_progress(progress, 0, share))
         self._other = None if other is None else search(other, part_progress(progress, share, 1))
@@ -177,7 +179,7 @@ class _Trials:
         """Of a coded segment, by PSNR alone on a few frames while searching, on all of them at the end."""
         frames = self.fitted.frames
         count, height, width = frames.shape
-        restored = self.decoder.restore(components, count, (height, width), setting.rank, setting.q)
+        restored = self.decoder.restore(components, count, (height, width), setting.rank, setting.stored_q)
         every = 1 if setting.final or self._with_ssim else max(1, count // PROBE_FRAMES)
         blocks = rendered(self.decoder, restored, restored.coeffs[::every], (height, width))
         return likeness(frames[::every], blocks, with_ssim=self._with_ssim)

@@ -82,7 +82,7 @@ class Decoder(Protocol):
     """Frozen id written to every file; see `decoders.registry`."""
 
     min_q: int
-    """Finest quantizer index that `code` tells apart from coarser ones."""
+    """Finest quantizer index that `code` tells apart from coarser ones; below 0 it quantizes as at 0, finer."""
 
     def alternative(self, values: int) -> Decoder | None:
         """Another way to code the same fit that this decoder reads as well, for clips that it suits better.
@@ -99,7 +99,7 @@ class Decoder(Protocol):
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Quantize and entropy code the first `rank` components at quantizer index `q`.
 
-        `q` runs from 0 (finest) to 255 in sixteenths. Coefficients are refitted on the quantized latent and basis
+        `q` runs from `min_q` (finest) to 255 in sixteenths. Coefficients are refitted on the quantized latent and basis
         before they are quantized themselves. With `final` false a faster coder may be used that gives nearly the
         same size and quality.
         """

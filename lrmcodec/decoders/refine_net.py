@@ -107,21 +107,41 @@ class RefineNet:
         return np.asarray(np.floor((halves[..., :count] * gates + UNIT // 2) / UNIT), np.float32)
 
 
-def refined(pictures: Iterator[Array], q: float, net: RefineNet) -> Iterator[Array]:
-    """Pictures (H, W) in steps, the latent first, each refined from those decoded before it.
+class Refiner:
+    """What the network adds to pictures (H, W) in steps that come one after another, the latent first.
 
     Parameters
     ----------
-    pictures : iterator of ndarray, (H, W)
-        As they were decoded, in steps.
+    net : RefineNet
     q : float
         Quantizer index.
-    net : RefineNet
     """
-    seen: list[Ints] = []
-    for index, picture in enumerate(pictures):
-        seen = [*seen[:1], picture_planes(picture), *seen[1:]][:SEEN] if index else [picture_planes(picture)]
-        yield picture + merge_planes(net.residual(context_maps(seen, q, index)), picture.shape)
+
+    def __init__(self, net: RefineNet, q: float) -> None:
+        self._net, self._q = net, q
+        self._seen: list[Ints] = []
+        self._count = 0
+
+    def added(self, picture: Array) -> Array:
+        """What is added to the next picture if it is decoded as `picture`; another one may be asked about."""
+        planes = self._with(picture)
+        return merge_planes(self._net.residual(context_maps(planes, self._q, self._count)), picture.shape)
+
+    def take(self, picture: Array) -> None:
+        """The next picture is this one."""
+        self._seen = self._with(picture)
+        self._count += 1
+
+    def _with(self, picture: Array) -> list[Ints]:
+        return [*self._seen[:1], picture_planes(picture), *self._seen[1:]][:SEEN]
+
+
+def refined(pictures: Iterator[Array], q: float, net: RefineNet) -> Iterator[Array]:
+    """Pictures (H, W) in steps, the latent first, each refined from those decoded before it; see `Refiner`."""
+    refiner = Refiner(net, q)
+    for picture in pictures:
+        yield picture + refiner.added(picture)
+        refiner.take(picture)
 
 
 def context_maps(seen: list[Ints], q: float, index: int) -> Array:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lrmcodec.decoders.base import PackLike
 from lrmcodec.decoders.ids import Architecture
-from lrmcodec.decoders.refine_net import MAX_WIDTH, SCALE_BITS, RefineNet, needed_tensors, refined
+from lrmcodec.decoders.refine_net import MAX_WIDTH, SCALE_BITS, RefineNet, Refiner, needed_tensors, refined
 from lrmcodec.decoders.wavelet import AGAIN, WaveletDecoder, checked_tensors
 from lrmcodec.decoders.wavelet_transform import Array
 from lrmcodec.formats.errors import PackError
@@ -32,6 +32,10 @@ class RefinedWaveletDecoder(WaveletDecoder):
     def finish(self, pictures: Iterator[Array], q: float) -> Iterator[Array]:
         """See `WaveletDecoder`."""
         return refined(pictures, q, self.net)
+
+    def refiner(self, q: float) -> Refiner:
+        """See `WaveletDecoder`."""
+        return Refiner(self.net, q)
 
 
 def _checked_net(pack: PackLike) -> RefineNet:

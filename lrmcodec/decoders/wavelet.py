@@ -21,6 +21,7 @@ from lrmcodec.decoders.ids import Architecture
 from lrmcodec.decoders.spatial import SpatialDecoder, code_refitted, coeff_steps, darkened
 from lrmcodec.decoders.wavelet_coder import (
     PictureModel,
+    Refinement,
     decode_cut_pictures,
     decode_norms,
     decode_pictures,
@@ -34,7 +35,9 @@ from lrmcodec.quantize import pixel_step, restore_coeffs
 
 AGAIN = "Install the pack again."
 BIT_WEIGHT = 0.09
-"""Squared error, in squared steps, that saving a bit is worth."""
+"""Squared error, in squared steps, that saving a bit is worth; half of it every HALVED_BY indices below 0."""
+
+HALVED_BY = 8
 
 MAX_VALUES = 3 << 19
 """Values of latent and basis together up to which they become wavelets: coding or decoding a million takes seconds."""
@@ -48,6 +51,7 @@ class WaveletDecoder(SpatialDecoder):
     """
 
     arch_id: int = Architecture.WAVELET
+    min_q = -32
 
     def __init__(self, pack: PackLike) -> None:
         super().__init__(pack)
@@ -61,14 +65,19 @@ class WaveletDecoder(SpatialDecoder):
         """Pictures (H, W) in steps as they are shown, the latent first, from those that were decoded: the same."""
         return pictures
 
+    def refiner(self, q: float) -> Refinement | None:
+        """What is added to decoded pictures, which the choice of integers allows for; None where nothing is."""
+        return None
+
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
         """Code latent and basis, refit the coefficients on what they decode to, code them."""
+        weight, q = BIT_WEIGHT * 2 ** (min(q, 0) / HALVED_BY), max(q, 0)
         if not final or (rank + 1) * fitted.latent.size > MAX_VALUES:
             return super().code(fitted, rank, q, final=final)
         assert fitted.basis is not None
         step = pixel_step(q)
         sources = (np.asarray(picture, np.float64) / step for picture in (fitted.latent, *fitted.basis[:rank]))
-        data, coded = encode_pictures(sources, q, self.model, BIT_WEIGHT)
+        data, coded = encode_pictures(sources, q, self.model, weight, self.refiner(q))
         latent, basis = _pictures(self.finish(iter(coded), q), rank, step)
         coeffs = code_refitted(fitted.frames, latent, basis, decode_norms(data, rank) * step, q, len(data),
                                thorough=True)

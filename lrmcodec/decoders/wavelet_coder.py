@@ -8,8 +8,9 @@ text: SPEC.md, section Wavelet pictures.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple, Protocol
 
@@ -147,7 +148,18 @@ def needed_tensors(channels: int, hidden: int) -> dict[str, tuple[tuple[int, ...
     return {**nets, "chances": ((2 * LOGIT_LIMIT + 1,), "int32"), "offsets": ((3, BINS), "float32")}
 
 
-def encode_pictures(pictures: Iterable[Array], q: float, model: PictureModel, weight: float) -> tuple[bytes, Array]:
+class Refinement(Protocol):
+    """What is added to pictures once they are decoded; see `refine_net.Refiner`."""
+
+    def added(self, picture: Array) -> Array:
+        """What is added to the next picture if it is decoded as `picture`."""
+
+    def take(self, picture: Array) -> None:
+        """The next picture is this one."""
+
+
+def encode_pictures(pictures: Iterable[Array], q: float, model: PictureModel, weight: float,
+                    refiner: Refinement | None = None) -> tuple[bytes, Array]:
     """Quantize and code pictures.
 
     Parameters
@@ -160,6 +172,9 @@ def encode_pictures(pictures: Iterable[Array], q: float, model: PictureModel, we
     weight : float
         Each coefficient becomes the integer with the least squared error plus `weight` times its bits, given all that
         was coded before it.
+    refiner : Refinement, optional
+        A reader adds this to decoded pictures. Each picture is coded once more without what would be added to it, and
+        the better one kept.
 
     Returns
     -------
@@ -167,13 +182,43 @@ def encode_pictures(pictures: Iterable[Array], q: float, model: PictureModel, we
     ndarray, (n, H, W)
         The pictures as `decode_pictures` will give them.
     """
-    tape, earlier = BinaryTape(), Earlier()
-    coded = [code_picture(Writer(tape, picture, model, weight), picture.shape, q, model, earlier)
-             for picture in pictures]
+    tape, earlier, coded = BinaryTape(), Earlier(), []
+    for picture in pictures:
+        attempt = partial(_attempt, q=q, model=model, weight=weight, before=earlier)
+        found = attempt(picture) if refiner is None else _better(attempt, picture, refiner, weight)
+        found.tape.play(tape)
+        earlier = found.earlier
+        coded.append(found.restored)
     coder = BinaryEncoder()
     code_norms(coder, len(coded) - 1, [norm_exponent(picture) for picture in coded[1:]])
     tape.play(coder)
     return coder.finish(), np.array(coded)
+
+
+class _Attempt(NamedTuple):
+    """A picture coded: its decisions, what a reader makes of them, and all pictures so far."""
+
+    tape: BinaryTape
+    restored: Array
+    earlier: Earlier
+
+
+def _attempt(target: Array, q: float, model: PictureModel, weight: float, before: Earlier) -> _Attempt:
+    tape, earlier = BinaryTape(), replace(before)
+    restored = code_picture(Writer(tape, target, model, weight), target.shape, q, model, earlier)
+    return _Attempt(tape, restored, earlier)
+
+
+def _better(attempt: Callable[[Array], _Attempt], picture: Array, refiner: Refinement, weight: float) -> _Attempt:
+    """The better of two: of the picture, and of the picture without what a reader adds to the first."""
+    first = attempt(picture)
+    added = refiner.added(first.restored)
+    second = attempt(picture - added)
+    costs = [float(np.sum((picture - each.restored - more)**2)) + weight * each.tape.cost_bits
+             for each, more in ((first, added), (second, refiner.added(second.restored)))]
+    best = second if costs[1] < costs[0] else first
+    refiner.take(best.restored)
+    return best
 
 
 def decode_pictures(data: bytes, size: tuple[int, int], rank: int, q: float, model: PictureModel) -> Iterator[Array]:

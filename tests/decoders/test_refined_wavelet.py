@@ -31,6 +31,7 @@ from lrmcodec.decoders.refine_net import (
 )
 from lrmcodec.decoders.refined_wavelet import RefinedWaveletDecoder
 from lrmcodec.decoders.wavelet import WaveletDecoder
+from lrmcodec.decoders.wavelet_coder import decode_pictures, encode_pictures
 from lrmcodec.formats.clip import Clip, uniform_times
 from lrmcodec.formats.container import Component
 from lrmcodec.formats.errors import PackError
@@ -133,6 +134,22 @@ def test_maps_name_step_and_number() -> None:
     maps = context_maps(seen, 130, 2)
     assert maps[0, 0].tolist() == [5] * 4 + [7] * 4 + [3] * 4 + [0] * 4 + [0, 128]
     assert context_maps(seen[:1], 130, 0)[0, 0].tolist() == [7] * 8 + [0] * 8 + [0, -512]
+
+
+@pytest.mark.parametrize("q", [40, 120])
+def test_the_choice_of_integers_allows_for_what_will_be_added(q: float) -> None:
+    """Squared error plus weight times bits, of the whole and of every picture before the others change."""
+    pictures, weight = PICTURES / 3, 0.1
+
+    def cost(count: int, *, refined_too: bool) -> float:
+        refiner = DECODER.refiner(q) if refined_too else None
+        data, coded = encode_pictures(pictures[:count], q, DECODER.model, weight, refiner)
+        assert [*decode_pictures(data, SIZE, count - 1, q, DECODER.model)][-1].tolist() == coded[-1].tolist()
+        shown = np.array(list(refined(iter(coded), q, DECODER.net)))
+        return float(np.sum((pictures[:count] - shown)**2)) + weight * 8 * len(data)
+
+    assert cost(1, refined_too=True) <= cost(1, refined_too=False) + 8 * weight
+    assert cost(5, refined_too=True) < cost(5, refined_too=False)
 
 
 @pytest.mark.parametrize("rank", [0, 3])

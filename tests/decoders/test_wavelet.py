@@ -94,6 +94,17 @@ def test_finer_steps_take_more_bytes_and_err_less(fitted: FittedSegment) -> None
     assert errors == sorted(errors)
 
 
+def test_below_index_0_the_steps_of_0_take_more_bytes_and_err_less(fitted: FittedSegment) -> None:
+    indices = (0, -8, DECODER.min_q)
+    coded = [DECODER.code(fitted, 6, q) for q in indices]
+    sizes = [len(item[Component.WAVELETS]) for item in coded]
+    restored = [DECODER.restore(item, len(FRAMES), SIZE, 6, 0) for item in coded]
+    errors = [float(((DECODER.render(item, item.coeffs) - FRAMES / 255)**2).mean()) for item in restored]
+    assert sizes == sorted(sizes)
+    assert sizes[0] * 1.01 < sizes[-1]
+    assert errors == sorted(errors, reverse=True)
+
+
 def test_stills_are_read_as_well(fitted: FittedSegment) -> None:
     quick = DECODER.code(fitted, 3, 90, final=False)
     other = DECODER.alternative(0).code(fitted, 3, 90)
