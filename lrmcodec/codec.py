@@ -100,10 +100,10 @@ def encode(clip: Clip, *, rank: int | None = None, ratio: float | None = None, s
         Number of basis pictures or coefficients a frame; by default the best one for the target is found.
     ratio, size_bytes, psnr_db, quality : optional
         At most one target: compression ratio of the whole file (never less), file size in bytes (never more; both
-        mostly within 0.3 %, else within 3 %), mean PSNR in dB (at least), or quality 0 to 100 or one of `rate.LEVELS` (default 'review'),
-        the smallest file that keeps the quality's floors of PSNR and SSIM3D (`rate.floors`). At a given rank a size may
-        be missed from below by more, and a quality says only how finely pictures are quantized, as it does for packs
-        with networks.
+        mostly within 0.3 %, else within 3 %), mean PSNR in dB (at least), or quality 0 to 100 or one of `rate.LEVELS`
+        (default 'review'), the smallest file that keeps the quality's floors of PSNR and SSIM3D (`rate.floors`). At a
+        given rank a size may be missed from below by more, and a quality says only how finely pictures are quantized,
+        as it does for packs with networks.
     min_ssim : float, optional
         Least SSIM3D, above 0 and below 1, alone or beside `psnr_db`: the smallest file that keeps it.
     pack : str, path or Pack
