@@ -39,6 +39,16 @@ def at_bytes(curve: Front, size_bytes: float) -> float | None:
     return float(np.interp(np.log(size_bytes), np.log(sizes), qualities))
 
 
+def smooth_at_bytes(curve: Front, size_bytes: float) -> float | None:
+    """As `at_bytes`, by monotone cubic pieces (Fritsch and Carlson 1980, 10.1137/0717021) over log bytes."""
+    if len(curve) < LEAST_POINTS or not curve[0][0] <= size_bytes <= curve[-1][0]:
+        return at_bytes(curve, size_bytes)
+    from scipy.interpolate import PchipInterpolator
+
+    sizes, qualities = zip(*curve, strict=True)
+    return float(PchipInterpolator(np.log(sizes), qualities)(np.log(size_bytes)))
+
+
 def by_clip(rows: Iterable[Row], codec: str) -> dict[tuple[str, str], list[Row]]:
     """Measured rows of a codec by clip."""
     found: dict[tuple[str, str], list[Row]] = {}

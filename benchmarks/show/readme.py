@@ -32,7 +32,8 @@ SETS = {
     "lung_test": "Five lung clips of patients held out from training and tuning, reduced to 112x112",
     "simulated": "Six simulated hearts of seeds that nothing was trained on, 112x112, 50 frames a second",
 }
-WHOLE_RANGE = {"cardiac_sample": ("all_rates/cardiac", "hearts"), "lung_test": ("all_rates/lung", "lungs")}
+WHOLE_RANGE = {"cardiac_sample": ("all_rates/cardiac", "hearts"), "lung_test": ("all_rates/lung", "lungs"),
+               "simulated": ("all_rates/simulated", "simulated")}
 """Of sets, where their rows over the whole range are, and what their clips are called in its table."""
 
 TITLES = ("Hearts (EchoNet-Dynamic)", "Lungs", "Simulated hearts")
@@ -52,7 +53,7 @@ INTRO = (
     "lung clips showed faults of the size search, since mended (benchmarks/LOG.md)."
 )
 WIDE = (
-    "The whole range on the same hearts and lungs: means, the best of AV1 (presets 2 and 5, 8 and 10 bits) at equal "
+    "The whole range on the clips of the three sets: means, the best of AV1 (presets 2 and 5, 8 and 10 bits) at equal "
     "bytes, and the clip that does worst against it, by PSNR and by SSIM3D. Clip by clip, at recorded size, and what "
     "was not measured: [benchmarks/results/all_rates](benchmarks/results/all_rates/README.md)."
 )

@@ -13,7 +13,7 @@ import numpy as np
 from lrmcodec.benchmarks.measure.rows import Row
 from lrmcodec.benchmarks.peers import AV1_ENVELOPE, LOSSLESS_PEERS
 from lrmcodec.benchmarks.setting import LOSSLESS
-from lrmcodec.benchmarks.show.curves import Metric, at_bytes, front
+from lrmcodec.benchmarks.show.curves import Metric, at_bytes, front, smooth_at_bytes
 from lrmcodec.benchmarks.show.names import name_of
 from lrmcodec.benchmarks.table import MISSING, Table
 
@@ -68,10 +68,23 @@ def _margin(row: Row, exact: Sequence[Row], lossy: Sequence[Row], metric: Metric
     """Ours minus the best that AV1 gives in as many bytes; the largest of the lossy ones where those fall off."""
     assert row.size_bytes is not None
     curve = front(lossy, metric)
-    best = getattr(exact[0], metric) if exact else at_bytes(curve, row.size_bytes)
+    best = getattr(exact[0], metric) if exact else _best(lossy, row.size_bytes, metric)
     if best is None and curve and row.size_bytes > curve[-1][0]:
         best = curve[-1][1]
     return None if best is None else getattr(row, metric) - best
+
+
+def _best(lossy: Sequence[Row], size_bytes: float, metric: Metric) -> float | None:
+    """The best at a size by any setting's own curve, or between the points of all together.
+
+    Points of a weaker setting may lie below the curve of a stronger one, and are no limit to it. A setting's own curve
+    is smooth: straight lines between points far apart would lie above it.
+    """
+    kinds = {(row.codec, row.setting.every, row.setting.scale) for row in lossy}
+    own = [front([row for row in lossy if (row.codec, row.setting.every, row.setting.scale) == kind], metric)
+           for kind in kinds]
+    found = [at_bytes(front(lossy, metric), size_bytes), *(smooth_at_bytes(curve, size_bytes) for curve in own)]
+    return max((value for value in found if value is not None), default=None)
 
 
 def margin_table(rows: Sequence[Row], codec: str) -> Table:

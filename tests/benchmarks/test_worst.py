@@ -80,3 +80,10 @@ def test_the_whole_range_shows_means_of_sets_of_which_all_clips_were_measured() 
     assert table.head[:4] == ("ratio", "one: lrmcodec", "one: best AV1", "one: worst clip")
     assert table.rows == [("100", "31.00 / 0.860", "30.50 / 0.850", "+0.50 / +0.0100", "-", "-", "-"),
                           ("1000", "25.00 / 0.700", "-", "-", "-", "-", "-")]
+
+
+def test_points_of_a_weaker_setting_do_not_pull_the_best_down() -> None:
+    weak = av1(1000, 28.5, 0.81, "av1-preset5")  # between the two of preset 2, below their line
+    found, = margins([*AV1, weak, ours(100, 30, 0.86)], OURS)
+    assert found.psnr_db == pytest.approx(30 - 30)
+    assert found.ssim3d == pytest.approx(0.86 - 0.85)
