@@ -35,7 +35,7 @@ CRF_STEP = 0.25
 
 LEAST_SIDE, PADDED_SIDE = 32, 64  # SVT-AV1 4.x never returns from one side below 32 and the other above 64
 GRAY = 128  # of the chroma planes, which nobody looks at
-OBU_TEMPORAL_DELIMITER, OBU_FRAME_HEADER, OBU_TILE_GROUP, OBU_REDUNDANT_HEADER = 2, 3, 4, 7
+OBU_FRAME_HEADER, OBU_TILE_GROUP, OBU_REDUNDANT_HEADER = 3, 4, 7
 FRAME_KINDS = frozenset({OBU_FRAME, OBU_FRAME_HEADER, OBU_TILE_GROUP, OBU_REDUNDANT_HEADER})
 DAMAGED = "The file is damaged; get another copy."
 

@@ -101,11 +101,11 @@ def _read_jpeg(data: bytes) -> Codestream | None:
     if not frame:
         return None
     bits, height, width, samples = struct.unpack_from(">BHHB", frame)
-    space = _jpeg_space(kind, frame[6::3][:samples], jfif, adobe)
+    space = _jpeg_space(frame[6::3][:samples], jfif, adobe)
     return Codestream(kind, height, width, samples, bits, False, space, space or "YBR", position, complete)
 
 
-def _jpeg_space(kind: str, ids: bytes, jfif: bool, adobe: int) -> str:
+def _jpeg_space(ids: bytes, jfif: bool, adobe: int) -> str:
     """What the samples are by the markers, in the order in which libjpeg believes them; '' when they do not say."""
     if jfif:
         return "YBR"

@@ -30,7 +30,7 @@ class Window:
     function: str
 
     def brightness(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """0 black to 1 white, before clipping."""
+        """Of values of any shape, 0 black to 1 white, before clipping."""
         if self.function == "SIGMOID":
             return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - self.center) / self.width, -700, 700))))
         if self.function == "LINEAR_EXACT":

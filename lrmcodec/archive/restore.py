@@ -23,7 +23,6 @@ from lrmcodec.formats.frames import DicomOptions
 from lrmcodec.formats.video import write_frames
 from lrmcodec.reader import LrmFile
 
-AS = ("original", "dicom", "avi", "mp4", "lrm")
 SUFFIXES = {"dicom": ".dcm", "avi": ".avi", "mp4": ".mp4", "lrm": ".lrm"}
 WRITABLE = {".avi": ".avi", ".mp4": ".mp4", ".gif": ".gif", ".npy": ".npy", ".npz": ".npz", ".mkv": ".mkv"}
 """Sources' suffixes that decoded clips keep where no kind is asked for; others become DICOM or avi."""

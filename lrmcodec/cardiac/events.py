@@ -53,7 +53,7 @@ def find_events(found: Posterior, even_s: Array) -> list[Event]:
 
 
 def es_shifted(events: list[Event], shift_s: float, even_s: Array) -> list[Event]:
-    """Events in order of time, end systoles put later by `shift_s`, at most half way to their neighbors."""
+    """Events in order of time on the grid (n,), end systoles `shift_s` later, at most half way to their neighbors."""
     times = np.array([event.time_s for event in events])
     before = np.concatenate([even_s[:1], (times[1:] + times[:-1]) / 2])
     after = np.concatenate([(times[1:] + times[:-1]) / 2, even_s[-1:]])

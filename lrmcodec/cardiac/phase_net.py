@@ -57,7 +57,7 @@ def posterior(even: Array, period_s: float) -> Posterior:
 
 
 def both_ways(even: Array, period_s: float) -> tuple[Posterior, Posterior, float]:
-    """Posteriors of a signal as it is and turned over, and the log odds that it is the right way up as it is."""
+    """Posteriors of a signal (n,) as it is and turned over, and the log odds that it is the right way up as it is."""
     upright, turned = (posterior(sign * even, period_s) for sign in (1, -1))
     return upright, turned, 0.5 * (upright.upright - turned.upright) / TEMPERATURE
 

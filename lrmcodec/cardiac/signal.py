@@ -62,13 +62,13 @@ def prepare(signal: Array, times_s: Array) -> Clean:
 
 
 def even_times(times_s: Array) -> Array:
-    """Even grid over the clip of 50 samples a second, its last sample at or just beyond the last frame."""
+    """Even grid (n,) in seconds over frames at (T,): 50 samples a second, the last at or just beyond the last frame."""
     count = min(max(int(np.ceil((times_s[-1] - times_s[0]) * GRID_HZ - 1e-6)) + 1, 2), MAX_GRID)
     return np.asarray(times_s[0] + np.arange(count) / GRID_HZ)
 
 
 def clean(signal: Array, times_s: Array, even_s: Array) -> Array:
-    """Smooth onto an even grid, take out what is slower than a heart, scale to median 0 and range 1."""
+    """Smooth (T,) onto an even grid (n,), take out what is slower than a heart, scale to median 0 and range 1."""
     even = high_pass(smooth(signal, times_s, even_s, half_width_s(times_s)), GRID_HZ)
     low, middle, high = np.percentile(even, [3, 50, 97])
     return np.asarray((even - middle) / max(high - low, 1e-12))
@@ -109,7 +109,7 @@ def _fit_locally(columns: Array, times_s: Array, wanted_s: Array, first: NDArray
 
 
 def high_pass(even: Array, rate_hz: float) -> Array:
-    """Second-order Butterworth without phase at 0.5 Hz over the mirrored signal, if much of the power is slower."""
+    """Second-order Butterworth without phase at 0.5 Hz over the mirrored signal (n,), if much power is slower."""
     mirrored = np.concatenate([even, even[::-1]]) - even.mean()
     spectrum = np.fft.rfft(mirrored)
     hertz = np.fft.rfftfreq(len(mirrored), 1 / rate_hz)
@@ -121,7 +121,7 @@ def high_pass(even: Array, rate_hz: float) -> Array:
 
 
 def periodicity(even: Array, even_s: Array) -> tuple[float, float]:
-    """Height of the autocorrelation's first high peak at heart rates, 0 to 1, and its lag in seconds; 0, 0 if none."""
+    """Of a signal (n,), the autocorrelation's first high peak at heart rates: 0 to 1, lag in seconds; 0, 0 if none."""
     step_s = even_s[1] - even_s[0]
     lags = np.arange(int(PERIODS_S[0] / step_s), int(min(PERIODS_S[1], 0.8 * len(even) * step_s) / step_s) + 1)
     if len(lags) < 3 or len(even) * step_s < SMALLEST_CLIP_S:

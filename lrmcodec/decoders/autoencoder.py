@@ -175,7 +175,7 @@ class AutoencoderDecoder:
 
     def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
                        rank: int, q: float) -> NDArray[np.float64]:
-        """Decode the coefficients."""
+        """Decode the coefficients (T, r)."""
         return self.restore(components, frame_count, size, rank, q).coeffs
 
     @torch.inference_mode()

@@ -114,7 +114,7 @@ class GatedSirenDecoder:
 
     def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
                        rank: int, q: float) -> NDArray[np.float64]:
-        """Decode the coefficients, whose steps are the pack's, without the pictures."""
+        """Decode the coefficients (T, r), whose steps are the pack's, without the pictures."""
         check_rank(rank, self.shape.max_rank)
         return read_coeffs(components, frame_count, self._coeff_steps(frame_count, size, rank, q))
 

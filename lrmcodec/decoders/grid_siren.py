@@ -129,7 +129,7 @@ class GridSirenDecoder:
 
     def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
                        rank: int, q: float) -> NDArray[np.float64]:
-        """Decode the coefficients."""
+        """Decode the coefficients (T, r)."""
         return self.restore(components, frame_count, size, rank, q).coeffs
 
     @torch.inference_mode()

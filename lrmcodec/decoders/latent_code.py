@@ -15,7 +15,7 @@ MAX_LEVEL = 1 << 20
 
 
 def latent_levels(values: NDArray[np.float64], rounding: float) -> NDArray[np.int32]:
-    """Integers of latent values in steps; `rounding` is the share of a step from which a magnitude rounds up."""
+    """Integers (d,) of latent values (d,) in steps; from the share `rounding` of a step on a magnitude rounds up."""
     return np.asarray(np.clip(round_dead(values, rounding), -MAX_LEVEL, MAX_LEVEL), dtype=np.int32)
 
 

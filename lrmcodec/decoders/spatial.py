@@ -98,7 +98,7 @@ class SpatialDecoder:
 
     def restore_coeffs(self, components: Components, frame_count: int, size: tuple[int, int],
                        rank: int, q: float) -> NDArray[np.float64]:
-        """Decode the coefficients; the stills' norms tell their steps."""
+        """Decode the coefficients (T, r); the stills' norms tell their steps."""
         return self.restore(components, frame_count, size, rank, q).coeffs
 
     def render(self, segment: RestoredSegment, coeffs: NDArray[np.float64],
@@ -121,7 +121,7 @@ def encode_tiles(latent: NDArray[np.float32], basis: NDArray[np.float32], q: flo
 
 def decode_tiles(payload: bytes, count: int, size: tuple[int, int],
                  q: float) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """Undo `encode_tiles`: latent, the other `count` - 1 pictures, and their norms; FormatError as it may be."""
+    """Undo `encode_tiles`: latent (H, W), basis (count - 1, H, W), its norms; FormatError where bytes do not decode."""
     gain = _gain(q)
     return _from_tiles(decode_pictures(payload, count, size), gain)
 
@@ -162,7 +162,8 @@ def code_refitted(frames: NDArray[np.uint8], latent: NDArray[np.float32], basis:
                   norms: NDArray[np.float64], q: float, pictures_bytes: int, *, thorough: bool) -> Components:
     """Components of the coefficients refitted on decoded pictures and, if `thorough`, of the cells that stay black.
 
-    A component that says nothing is left out.
+    Frames are (T, H, W), the latent (H, W), the basis (r, H, W) with norms (r,). A component that says nothing is left
+    out.
     """
     steps = coeff_steps(norms, len(frames), q)
     coeffs = _refit(frames, latent, basis)
@@ -175,7 +176,7 @@ def code_refitted(frames: NDArray[np.uint8], latent: NDArray[np.float32], basis:
 
 def darkened(dark: bytes, latent: NDArray[np.float32],
              basis: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latent and basis, zero in the cells that stay black; FormatError where these are damaged."""
+    """Latent (H, W) and basis (r, H, W), zero in the cells that stay black; FormatError where these are damaged."""
     if not dark:
         return latent, basis
     lit = unpack_dark(dark, (latent.shape[0], latent.shape[1])).astype(np.float32)
