@@ -5,7 +5,7 @@
     rest     a lossy video and what it leaves, divided by 2 N + 1 and coded without loss: the same promise
 
 With N = 0 both promises are exact. Which of the two is smaller depends on the noise of the clip; `code_bounded` tries
-both.
+both. In place of gray levels any of the three may hold the numbers of those that occur (`gray_levels`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lrmcodec.formats.errors import FormatError
 from lrmcodec.formats.fields import MAX_FILE_BYTES
 from lrmcodec.formats.varint import read_varint, write_varint
 from lrmcodec.levels import frames_at_a_time
+from lrmcodec.video.gray_levels import TABLE_BYTES, GrayLevels
 
 MAX_EVERY = 64
 MAX_BOUND = 42
@@ -42,24 +43,34 @@ class Mode(IntEnum):
     REST = 2
 
 
-def code_lossy(frames: Frames, quality: Quality, *, every: int, group: int) -> bytes:
-    """Code every `every`-th of frames (T, H, W) uint8, with a key frame every `group` coded frames."""
-    return _payload(Mode.LOSSY, every, 0, encode_video(frames[::every], quality, group=group))
+NUMBERED = 4
+"""Added to a mode where a table of gray levels follows the head; frozen."""
+
+
+def code_lossy(frames: Frames, quality: Quality, *, every: int, group: int, levels: GrayLevels | None = None) -> bytes:
+    """Code every `every`-th of frames (T, H, W) uint8, with a key frame every `group` coded frames.
+
+    With `levels`, the frames hold the numbers of these.
+    """
+    return _payload(Mode.LOSSY, every, 0, encode_video(frames[::every], quality, group=group), levels=levels)
 
 
 def code_bounded(frames: Frames, max_error: int, *, preset: int, group: int) -> bytes:
     """Code frames (T, H, W) uint8 so that no pixel is off by more than `max_error` gray levels, 0 to 42."""
+    levels = GrayLevels.of(frames) if max_error == 0 else None
+    if levels is not None:
+        frames = levels.numbers(frames)
     step = 2 * max_error + 1
     exact = Quality(None, preset)
-    levels = ((frames.astype(np.int16) + max_error) // step).astype(np.uint8)
-    first = _payload(Mode.LEVELS, 1, max_error, encode_video(levels, exact, group=group))
+    parts = ((frames.astype(np.int16) + max_error) // step).astype(np.uint8)
+    first = _payload(Mode.LEVELS, 1, max_error, encode_video(parts, exact, group=group), levels=levels)
     base = encode_video(frames, Quality(_rest_crf(max_error), preset), group=group)
     if len(base) >= len(first):
         return first
     rest = frames.astype(np.int16) - open_video(base, len(frames), _size(frames)).frames(0, len(frames))
     rounded = np.sign(rest) * ((np.abs(rest) + max_error) // step)
     stream = encode_video((rounded + MIDDLE).astype(np.uint8), exact, group=group)
-    return min(first, _payload(Mode.REST, 1, max_error, base, stream), key=len)
+    return min(first, _payload(Mode.REST, 1, max_error, base, stream, levels), key=len)
 
 
 def _rest_crf(max_error: int) -> float:
@@ -67,9 +78,11 @@ def _rest_crf(max_error: int) -> float:
     return min(20.0 + 2.5 * max(max_error - 4, 0), 50.0)
 
 
-def _payload(mode: Mode, every: int, max_error: int, stream: bytes, rest: bytes = b"") -> bytes:
-    head = b"".join(map(write_varint, (mode, every, max_error, len(rest))))
-    return head + rest + stream
+def _payload(mode: Mode, every: int, max_error: int, stream: bytes, rest: bytes = b"",
+             levels: GrayLevels | None = None) -> bytes:
+    kind = mode if levels is None else mode + NUMBERED
+    head = b"".join(map(write_varint, (kind, every, max_error, len(rest))))
+    return head + (b"" if levels is None else levels.pack()) + rest + stream
 
 
 def _size(frames: Frames) -> tuple[int, int]:
@@ -86,6 +99,7 @@ class VideoSegment:
     max_error: int
     video: Video
     rest: Video | None
+    levels: GrayLevels | None = None
 
     def frames(self, start: int, stop: int) -> Frames:
         """Frames (stop - start, H, W) uint8 at recorded times; only what they need is decoded.
@@ -95,6 +109,11 @@ class VideoSegment:
         FormatError
             When a stream is not valid AV1 of the promised size.
         """
+        values = self._values(start, stop)
+        return values if self.levels is None else self.levels.levels(values)
+
+    def _values(self, start: int, stop: int) -> Frames:
+        """Gray levels of frames, or the numbers of these."""
         if self.every > 1:
             return self._blended(start, stop)
         coded = self.video.frames(start, stop)
@@ -150,18 +169,22 @@ def open_segment(payload: bytes, count: int, size: tuple[int, int], *, is_cut: b
     FormatError
         When it does not belong to such a segment.
     """
-    mode, at = read_varint(payload, 0, limit=max(Mode))
+    kind, at = read_varint(payload, 0, limit=max(Mode) + NUMBERED)
+    mode = kind % NUMBERED
     every, at = read_varint(payload, at, limit=MAX_EVERY)
     max_error, at = read_varint(payload, at, limit=MAX_BOUND)
     rest_bytes, at = read_varint(payload, at, limit=MAX_FILE_BYTES if is_cut else len(payload))
-    if every < 1 or (mode != Mode.LOSSY and every > 1) or (mode == Mode.REST) != (rest_bytes > 0):
+    if every < 1 or mode > max(Mode) or (mode != Mode.LOSSY and every > 1) or (mode == Mode.REST) != (rest_bytes > 0):
         raise FormatError("the video's head contradicts itself.", DAMAGED)
+    levels = None
+    if kind >= NUMBERED:
+        levels, at = GrayLevels.unpack(payload[at:at + TABLE_BYTES]), at + TABLE_BYTES
     if len(payload) < at + rest_bytes:
         raise FormatError("the rest beside the video is cut short.", DAMAGED)
     rest = open_video(payload[at:at + rest_bytes], count, size) if rest_bytes else None
     video = open_video(payload[at + rest_bytes:], -(-count // every), size, is_cut=is_cut)
     there = count if video.count == -(-count // every) else (video.count - 1) * every + 1
-    return VideoSegment(there, Mode(mode), every, max_error, video, rest)
+    return VideoSegment(there, Mode(mode), every, max_error, video, rest, levels)
 
 
 def group_of(size: tuple[int, int], count: int, every: int) -> int:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lrmcodec.formats.av1_video import CRF_STEP, MAX_CRF, Quality
 from lrmcodec.metrics import MAX_PSNR_DB
 from lrmcodec.rate import DB_PER_OCTAVE, Likeness, Target, likeness
+from lrmcodec.video.gray_levels import GrayLevels
 from lrmcodec.video.payload import code_bounded, code_lossy, group_of, open_segment
 
 FIRST_CRF = 40.0
@@ -93,10 +94,14 @@ class VideoSearch:
         A size of the payload, or floors of quality.
     tried : callable
         Called before every trial.
+    levels : GrayLevels, optional
+        Code the frames as numbers of these, in which they are.
     """
 
-    def __init__(self, frames: Frames, target: Target, *, tried: Callable[[], None] = lambda: None) -> None:
-        self._frames, self._target, self._tried = frames, target, tried
+    def __init__(self, frames: Frames, target: Target, *, tried: Callable[[], None] = lambda: None,
+                 levels: GrayLevels | None = None) -> None:
+        self._frames, self._target, self._tried, self._levels = frames, target, tried, levels
+        self._coded = frames if levels is None else levels.numbers(frames)
         self._trials: dict[tuple[int, int, float], VideoTrial] = {}
         self._usual = 1 / DB_PER_CRF if target.has_floors else 1 / LOG_BYTES_PER_CRF
         self._aim = SPARE_DB / 2 if target.has_floors else math.log(CLOSE) / 2
@@ -225,8 +230,8 @@ class VideoSearch:
         if key not in self._trials:
             self._tried()
             count, size = len(self._frames), (self._frames.shape[1], self._frames.shape[2])
-            payload = code_lossy(self._frames, Quality(crf, preset), every=every,
-                                 group=group_of(size, count, every))
+            payload = code_lossy(self._coded, Quality(crf, preset), every=every, group=group_of(size, count, every),
+                                 levels=self._levels)
             self._trials[key] = VideoTrial(payload, preset, every, crf, lambda: self._likeness(payload))
         return self._trials[key]
 
