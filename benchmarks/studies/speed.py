@@ -1,4 +1,7 @@
-"""Speed and memory of the codec: commands, encoding and decoding, and how they grow with length, size and rank."""
+"""Speed and memory of the codec: commands, encoding and decoding, and how they grow with length, size and rank.
+
+Pinned to one core a clip is coded in one thread, by clock about as by processor time.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,15 @@ from lrmcodec.simulate.simulator import simulate
 
 TABLE, RECORD = "speed.tsv", "speed.md"
 HEAD = ("What", "Median", "±", "Unit")
-ENCODE, DECODE, MEMORY = "encode", "decode", "peak memory"
-CASES_HEAD = ("Clip", "Encode, s", "Peak, MiB", "Decode, frames/s", "Peak, MiB")
+ENCODE, DECODE, MEMORY, CPU = "encode", "decode", "peak memory", "processor time"
+CASES_HEAD = ("Clip", "Encode, s", "of processors, s", "Peak, MiB", "Decode, frames/s", "Peak, MiB")
 FRAMES, SIDE = 176, 112
 COMMANDS = (("--help",), ("info", "FILE"), ("readout", "FILE"))
 STATEMENTS = ("import lrmcodec", "import lrmcodec.codec", "import lrmcodec.decoders.grid_siren")
 LENGTHS, SIDES, RANKS = (44, 704, 5000), (56, 224, 448), (2, 8, 32)
+RECORDED = ((60, (480, 640), 100.0), (120, (1080, 1920), 300.0))
+"""Frames, size and ratio of what machines record; measured once, with the default pack."""
+
 LONG = 1000  # clips of more frames are measured once
 SLOW_SECONDS = 5.0  # a pack that takes longer for the base clip is not scaled
 SCALED_FRAMES = 44  # of the larger pictures
@@ -67,6 +73,7 @@ class Task(NamedTuple):
     size: tuple[int, int]
     rank: int | None
     repeats: int
+    ratio: float | None = None
 
 
 def measure(folder: Path, *, packs: Sequence[str] = (DEFAULT_PACK,), device: str = "auto", repeats: int = 5,
@@ -169,6 +176,9 @@ def _pack_rows(pack: str, device: str, repeats: int, report: Report, start: floa
     base = Task("base", pack, device, FRAMES, (SIDE, SIDE), None, repeats)
     rows = list(_task_rows(base))
     yield from rows
+    if pack == DEFAULT_PACK:
+        for count, size, ratio in RECORDED:
+            yield from _task_rows(Task("recorded", pack, device, count, size, None, 0, ratio))
     if rows[0].median > SLOW_SECONDS:
         return
     tasks = [base._replace(name="length", frames=count, repeats=repeats if count <= LONG else 1) for count in LENGTHS]
@@ -187,6 +197,7 @@ def _task_rows(task: Task) -> Iterator[Speed]:
         decoded = _run(task, "decode", str(task.frames), path)
     what = f"{Path(task.pack).name}, {task.device}, {_label(task)}"
     yield _speed(f"{what}: {ENCODE}", encoded["seconds"], "s")
+    yield _speed(f"{what}: {ENCODE}, {CPU}", encoded["cpu_seconds"], "s")
     yield _speed(f"{what}: {ENCODE}, {MEMORY}", encoded["peak_mib"], "MiB")
     yield _speed(f"{what}: {DECODE}", [task.frames / seconds for seconds in decoded["seconds"]], "frames/s")
     yield _speed(f"{what}: {DECODE}, {MEMORY}", decoded["peak_mib"], "MiB")
@@ -194,13 +205,14 @@ def _task_rows(task: Task) -> Iterator[Speed]:
 
 def _label(task: Task) -> str:
     rank = "" if task.rank is None else f", rank {task.rank}"
-    return f"{task.frames} frames of {task.size[0]}x{task.size[1]}{rank}"
+    ratio = "" if task.ratio is None else f", {task.ratio:g}:1"
+    return f"{task.frames} frames of {task.size[0]}x{task.size[1]}{rank}{ratio}"
 
 
 def _run(task: Task, what: str, source: str, path: Path) -> dict[str, list[float]]:
     """Figures of encoding or decoding, measured by a process of its own."""
     arguments = [what, source, str(path), task.pack, task.device, "" if task.rank is None else str(task.rank),
-                 str(task.repeats)]
+                 "" if task.ratio is None else str(task.ratio), str(task.repeats)]
     done = subprocess.run([sys.executable, "-P", "-m", "lrmcodec.benchmarks.studies.speed_probe", *arguments],
                           capture_output=True, text=True, check=False)
     if done.returncode:
@@ -235,7 +247,8 @@ def _as_markdown(rows: Sequence[Speed], devices: Sequence[str]) -> str:
     where = "cuda" if "cuda" in devices else "cpu"
     note = (f"Medians ± half the distance between largest and smallest. A simulated heart at the default quality, "
             f"shown forth and back in longer clips, enlarged in larger ones. Encoding includes measuring PSNR and "
-            f"SSIM3D of the result, decoding includes opening; memory includes interpreter and libraries. "
+            f"SSIM3D of the result, decoding includes opening; memory includes interpreter and libraries. Clips with a "
+            f"ratio were measured once, libraries to be loaded. "
             f"{provenance(where)}{load}.")
     tables = Table("Commands", HEAD, commands), Table("Clips", CASES_HEAD, _cases(rows))
     return "\n\n".join([*(table.markdown() for table in tables), note]) + "\n"
@@ -245,7 +258,7 @@ def _cases(rows: Sequence[Speed]) -> list[tuple[str, ...]]:
     """One line a clip that was encoded and decoded."""
     known = {row.what: row for row in rows}
     cases = [row.what.removesuffix(f": {ENCODE}") for row in rows if row.what.endswith(f": {ENCODE}")]
-    kinds = (ENCODE, f"{ENCODE}, {MEMORY}", DECODE, f"{DECODE}, {MEMORY}")
+    kinds = (ENCODE, f"{ENCODE}, {CPU}", f"{ENCODE}, {MEMORY}", DECODE, f"{DECODE}, {MEMORY}")
     return [(case, *(_with_spread(known[f"{case}: {kind}"]) for kind in kinds)) for case in cases]
 
 

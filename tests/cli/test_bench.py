@@ -149,6 +149,8 @@ def test_speed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(speed, "COMMANDS", (("--help",),))
     monkeypatch.setattr(speed, "STATEMENTS", ("import lrmcodec",))
     monkeypatch.setattr(speed, "PRESETS", ("lus_like",))
+    monkeypatch.setattr(speed, "DEFAULT_PACK", "spatial")
+    monkeypatch.setattr(speed, "RECORDED", ((12, (32, 40), 20.0),))
     code, out, err = run("bench", "--speed", "--repeats", "1", "--packs", "spatial", "-o", tmp_path, "--json")
     assert code == 0, err
     found = {row["what"]: row for row in json.loads(out)["speed"]}
@@ -157,6 +159,7 @@ def test_speed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert found["python: import lrmcodec"]["median"] > 0
     assert found["simulate lus_like, cpu, 12 frames of 32x32"]["unit"] == "frames/s"
     assert "spatial, cpu, 12 frames of 32x32, rank 2: encode, peak memory" in found
+    assert found["spatial, cpu, 12 frames of 32x40, 20:1: encode, processor time"]["median"] > 0
     assert (tmp_path / "speed.tsv").read_text().count("\n") == len(found) + 1
     assert "| spatial, cpu, 12 frames of 32x32 |" in (tmp_path / "speed.md").read_text()
     assert run("bench", "--speed", "-o", tmp_path)[0] == 1
