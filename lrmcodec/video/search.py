@@ -193,13 +193,13 @@ class VideoSearch:
         high = min((end for end in known if end[1] <= goal), default=(OUTSIDE[1], -math.inf))
         return _between(low, high, self._usual, goal)
 
-    def _is_beaten(self, trial: VideoTrial, rival_db: float) -> bool:
-        """Whether a trial near a size shows that a rival does better there."""
-        if self._target.size_bytes is None or math.isinf(rival_db):
+    def _is_beaten(self, trial: VideoTrial, rival_db: Callable[[], float]) -> bool:
+        """Whether a trial near a size shows that a rival does better there, for which it waits."""
+        if self._target.size_bytes is None or math.isinf(rival_db()):
             return False
         octaves = math.log2(self._target.size_bytes / len(trial.payload))
         most = LIKELY_DB + octaves * (LIKELY_DB_PER_OCTAVE if octaves > 0 else DB_PER_OCTAVE)
-        return trial.psnr_db + most < rival_db
+        return trial.psnr_db + most < rival_db()
 
     def _solve(self, preset: int, every: int, guess: float, following: Callable[[VideoTrial, End, End], float],
                rival_db: Callable[[], float] = lambda: -math.inf) -> VideoTrial | None:
@@ -219,7 +219,7 @@ class VideoSearch:
             value = self._excess(trial)
             is_met = (value >= 0) if has_floors else (value <= 0)
             best = trial if is_met else best
-            if (is_met and abs(value) <= slack) or self._is_beaten(trial, rival_db()):
+            if (is_met and abs(value) <= slack) or self._is_beaten(trial, rival_db):
                 break
             low, high = ((crf, value), high) if value > 0 else (low, (crf, value))
             crf = following(trial, low, high)
