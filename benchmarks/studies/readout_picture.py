@@ -17,6 +17,7 @@ from lrmcodec import codec
 from lrmcodec.benchmarks.measure.labels import Labels
 from lrmcodec.benchmarks.measure.sets import Source
 from lrmcodec.cardiac.cavity import FINE, cavity_shares
+from lrmcodec.cardiac.direction import MAX_WEIGHTS
 from lrmcodec.cardiac.readout import Phase, read_phase
 from lrmcodec.formats.atomic import write_atomic
 from lrmcodec.formats.clip import Clip
@@ -48,7 +49,7 @@ def draw(clip: Clip, labels: Labels, file: codec.LrmFile, phase: Phase) -> Figur
         figure.text(0.02, 0.95, "1  While encoding: the cavity is found,", fontsize=10)
         figure.text(0.37, 0.95, "its area tells how full the ventricle is", fontsize=10)
         _draw_area(figure.add_axes((0.38, 0.64, 0.6, 0.27)), clip.times_s, np.asarray(labels.area), shares.sum((1, 2)))
-        figure.text(0.02, 0.53, f"2  In the file: {file.rank} coefficients φ, 4 weights w", fontsize=10)
+        figure.text(0.02, 0.53, f"2  In the file: {file.rank} coefficients φ, {min(file.rank, MAX_WEIGHTS)} weights w", fontsize=10)
         _draw_coeffs(figure.add_axes((0.03, 0.08, 0.3, 0.4)), file)
         figure.text(0.37, 0.53, "3  While reading: s(t) = w . φ(t), its falls begin at ED and end at ES", fontsize=10)
         _draw_signal(figure.add_axes((0.38, 0.08, 0.6, 0.4)), clip.times_s, labels, phase)
