@@ -1,7 +1,7 @@
 """ED and ES by our readout beside the published chain and plain PCA, over ratios, ranks and frame rates.
 
 python -m lrmcodec.benchmarks.studies.beat_chains -o DIR [--hearts echonet_like/a2c:5000000:3 ...] [--seconds 2.56]
-                [--ratios 100,300,1000,3000] [--ranks 1,2,4,8,32] [--rates 15,25,50,100] [--usual 300] [--tables]
+                [--ratios 100,300,1000,3000] [--ranks 1,2,4,8,32] [--rates 15,25,100] [--usual 300] [--tables]
 
 Simulated hearts only, encoded once a setting: the best rank at every ratio, every rank and every frame rate at the
 usual ratio. All chains read the same coefficients. The published chain (LRM-Functa) takes the principal direction of
@@ -283,7 +283,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, metavar="S", help="of each clip; as the preset draws it by default")
     parser.add_argument("--ratios", default="100,300,1000,3000")
     parser.add_argument("--ranks", default="1,2,4,8,32")
-    parser.add_argument("--rates", default="15,25,50,100")
+    parser.add_argument("--rates", default="15,25,100", help="beside the preset's own, 50 or, hand-held, 30")
     parser.add_argument("--usual", type=float, default=300, metavar="RATIO", help="of the ranks and frame rates")
     parser.add_argument("--tables", action="store_true", help="make the tables of the rows that are there, no more")
     options = parser.parse_args()
