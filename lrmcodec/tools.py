@@ -117,7 +117,8 @@ def _better(film: VideoCoder, low_rank: LowRank, pixels: int, target: Target, be
     sketch = low_rank.sketch
     tools = _candidates(quick(), sketch, pixels, target)
     rival: Future[float] = Future()
-    video = beside.begin(lambda: film.finish(rival.result) if "video" in tools else None)
+    told = rival.result if "low-rank" in tools else None
+    video = beside.begin(lambda: film.finish(told) if "video" in tools else None)
     trial, reached_db = None, -math.inf
     try:
         trial = _finished(low_rank) if "low-rank" in tools else None

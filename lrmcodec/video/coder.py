@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -64,7 +63,7 @@ class VideoCoder:
         """What a fast preset gives; None where it misses the target."""
         return self._coding(self._search.quick)
 
-    def finish(self, rival_db: Callable[[], float] = lambda: -math.inf) -> VideoCoding | None:
+    def finish(self, rival_db: Callable[[], float] | None = None) -> VideoCoding | None:
         """The best coding that meets the target; None where there is none. For `rival_db` see `VideoSearch.finish`."""
         found = self._search.finish(rival_db)
         if found is not None and self._target.size_bytes is not None and NUMBERED_DB <= found.psnr_db < MAX_PSNR_DB:

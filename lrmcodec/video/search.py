@@ -39,6 +39,10 @@ FORETELLING = 2
 """Quick trials that may be made to foretell where a slow one lands: each takes about a tenth of its time. How far the
 presets are apart in bytes changed by 3 % at most over two steps of the index (two lungs, a heart, 40 to 200:1)."""
 
+PROBE_FRAMES, PROBED_FROM = 17, 3
+"""Of a clip so many times as long, the first frames tell how far the presets are apart: within 2 % of the bytes on a
+heart and two lungs, within 9 % on another, for a third of a slow trial at most."""
+
 LIKELY_DB, LIKELY_DB_PER_OCTAVE = 0.05, 4.5
 """By how much a video of the size wanted may be better than a trial: twice the bytes gave up to 4 dB on lungs at 40:1.
 Half the bytes cost DB_PER_OCTAVE at least."""
@@ -122,16 +126,18 @@ class VideoSearch:
             crf = MAX_CRF if found is None else found.crf - math.log(2) / LOG_BYTES_PER_CRF / 2
         return best
 
-    def finish(self, rival_db: Callable[[], float] = lambda: -math.inf) -> VideoTrial | None:
+    def finish(self, rival_db: Callable[[], float] | None = None) -> VideoTrial | None:
         """Best trial of the slow preset that meets the target, or no loss where it fits; None where nothing does.
 
-        `rival_db` says, each time it is called, what PSNR at the size another tool is known to reach: once it is
-        plain that no video will, the search ends early, with a trial that lies below or None.
+        `rival_db`, where there is a rival, says what PSNR at the size another tool reaches: once it is plain that no
+        video will, the search ends early, with a trial that lies below or None.
         """
         quick = self.quick
         if quick is None:
             return None
-        found = self._solve(preset_for(self._frames.size), quick.every, quick.crf, self._foretold, rival_db)
+        preset = preset_for(self._frames.size)
+        guess = self._probed(quick, preset) if rival_db is None else quick.crf
+        found = self._solve(preset, quick.every, guess, self._foretold, rival_db)
         return self._exact() or found if found is not None and self._leaves_much(found) else found
 
     def _leaves_much(self, trial: VideoTrial) -> bool:
@@ -176,10 +182,23 @@ class VideoSearch:
         if len(self._known(trial.preset, trial.every)) > 1:
             return self._line(trial, low, high)
         quick = self._trial(QUICK_PRESET, trial.every, trial.crf)
-        goal = self._aim + self._excess(quick) - self._excess(trial)
+        return self._quick_reaching(trial.every, self._aim + self._excess(quick) - self._excess(trial))
+
+    def _probed(self, quick: VideoTrial, preset: int) -> float:
+        """Index to try first with a slow preset: by how far it is from the quick one on the first frames."""
+        count = PROBE_FRAMES * quick.every
+        if self._target.size_bytes is None or len(self._coded) < PROBED_FROM * count:
+            return quick.crf
+        self._tried()
+        sizes = [len(code_lossy(self._coded[:count], Quality(quick.crf, kind), every=quick.every, group=PROBE_FRAMES))
+                 for kind in (QUICK_PRESET, preset)]
+        return self._quick_reaching(quick.every, self._aim + math.log(sizes[0] / sizes[1]))
+
+    def _quick_reaching(self, every: int, goal: float) -> float:
+        """Index at which the quick preset's excess is `goal`, after a few more trials of it."""
         for _ in range(FORETELLING):
-            self._trial(QUICK_PRESET, trial.every, _on_grid(self._quick_index(trial.every, goal), *OUTSIDE))
-        return self._quick_index(trial.every, goal)
+            self._trial(QUICK_PRESET, every, _on_grid(self._quick_index(every, goal), *OUTSIDE))
+        return self._quick_index(every, goal)
 
     def _known(self, preset: int, every: int) -> list[End]:
         """Index and excess of a preset's trials, in the order in which they were made."""
@@ -193,16 +212,16 @@ class VideoSearch:
         high = min((end for end in known if end[1] <= goal), default=(OUTSIDE[1], -math.inf))
         return _between(low, high, self._usual, goal)
 
-    def _is_beaten(self, trial: VideoTrial, rival_db: Callable[[], float]) -> bool:
+    def _is_beaten(self, trial: VideoTrial, rival_db: Callable[[], float] | None) -> bool:
         """Whether a trial near a size shows that a rival does better there, for which it waits."""
-        if self._target.size_bytes is None or math.isinf(rival_db()):
+        if self._target.size_bytes is None or rival_db is None or math.isinf(rival_db()):
             return False
         octaves = math.log2(self._target.size_bytes / len(trial.payload))
         most = LIKELY_DB + octaves * (LIKELY_DB_PER_OCTAVE if octaves > 0 else DB_PER_OCTAVE)
         return trial.psnr_db + most < rival_db()
 
     def _solve(self, preset: int, every: int, guess: float, following: Callable[[VideoTrial, End, End], float],
-               rival_db: Callable[[], float] = lambda: -math.inf) -> VideoTrial | None:
+               rival_db: Callable[[], float] | None = None) -> VideoTrial | None:
         """Trial nearest to where the excess passes 0, on the side that meets the target.
 
         A trial close to 0 there ends the search, and one that a rival beats (see `finish`). `following` says, from the
