@@ -340,21 +340,20 @@ class Search:
         if target.q is not None:
             return self._trial(Setting(rank, target.q, final=final))
         if target.size_bytes is not None:
-            trial = self._finest_within(rank, target.size_bytes, final)
+            trial = self._finest_within(rank, target.size_bytes, final, 1 / Q_STEPS if final else 1.0)
         else:
             trial = self._coarsest_of(rank, target, final)
         if trial is not None:
             self._last_q = math.floor(trial.setting.q)
         return trial
 
-    def _finest_within(self, rank: int, size_bytes: int, final: bool) -> Trial | None:
-        """Finest index within a size: to a sixteenth, or any that fills it; while searching, any that comes close."""
-        unit = 1 / Q_STEPS if final else 1.0
+    def _finest_within(self, rank: int, size_bytes: int, final: bool, unit: float = 1.0) -> Trial | None:
+        """Finest multiple of `unit` within a size, or any that takes enough of it; for sixteenths that is most."""
         finest = self._finest(final)
         too_large: dict[float, float] = {finest - unit: math.inf}  # index to log of size over target
         small_enough: dict[float, float] = {MAX_Q + unit: -math.inf}
         best, guess = None, float(self._last_q)
-        close = math.log(CLOSE if not final else WITHIN if self._is_rough else FILLED)
+        close = math.log(CLOSE if not final else WITHIN if self._is_rough or unit == 1 else FILLED)
         while min(small_enough) - max(too_large) > unit:
             q = min(max(guess, max(too_large) + unit), min(small_enough) - unit)
             trial = self._trial(Setting(rank, q, final=final))
