@@ -188,6 +188,12 @@ def data(heart: Phantom) -> bytes:
     return codec.encode(heart.clip, rank=4, quality=20).data
 
 
+@pytest.fixture(scope="module")
+def first_frames(data: bytes) -> NDArray[np.uint8]:
+    file = codec.open(data)
+    return file.frames(file.times_s[:2])
+
+
 def with_payload(data: bytes, payload: bytes | None, component: Component = Component.HEART) -> bytes:
     clip = unpack_file(data)
     segment = clip.segments[0]
@@ -238,12 +244,12 @@ NO_DIRECTION = b"\x80\1\1\x82\x08\x20"
     *((component, payload) for component in (Component.PHASE, Component.VENTRICLE, Component.HEART)
       for payload in DAMAGED),
     (Component.VENTRICLE, NO_DIRECTION), (Component.HEART, NO_DIRECTION)])
-def test_a_damaged_component_is_refused_and_the_frames_still_decode(data: bytes, component: Component,
-                                                                    payload: bytes) -> None:
+def test_a_damaged_component_is_refused_and_the_frames_still_decode(
+        data: bytes, first_frames: NDArray[np.uint8], component: Component, payload: bytes) -> None:
     file = codec.open(with_payload(data, payload, component))
     with pytest.raises(FormatError, match="phase component"):
         read_phase(file)
-    np.testing.assert_array_equal(file.frames(file.times_s[:2]), codec.open(data).frames(file.times_s[:2]))
+    np.testing.assert_array_equal(file.frames(file.times_s[:2]), first_frames)
 
 
 def test_the_command(data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
