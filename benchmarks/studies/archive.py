@@ -150,58 +150,82 @@ def _is_like(source: Path, target: Path, entry: Entry) -> bool:
 
 def drill(folder: Path, count: int, kills: int, seed: int) -> list[str]:
     """The whole drill; lines of a report."""
-    studies, whole, shared, harmed, restored = (folder / name for name in ("studies", "whole", "shared", "harmed",
-                                                                           "restored"))
+    studies, whole, harmed = (folder / name for name in ("studies", "whole", "harmed"))
+    made = _make_studies(studies, whole, count, seed)
+    timed = _timed(studies, whole)
+    lines = [made, "", "| what | result |", "| --- | --- |"]
+    lines += _times(timed, _timed_in_clusters(studies, folder / "shared"))
+    summary = json.loads(timed[2].out)
+    lines += [f"| files by kind | {', '.join(f'{number} {kind}' for kind, number in summary['kinds'].items())} |",
+              f"| not archived | {len([each for each in summary['failed'] if not each['kept']])} |"]
+    lines += _harm(studies, whole, harmed, kills, timed[2].seconds, seed)
+    return lines + _check(studies, harmed, folder / "restored")
+
+
+def _make_studies(studies: Path, whole: Path, count: int, seed: int) -> str:
+    """Make the files, and say which."""
     made = make_set(studies, count, seed=seed)
     add_zip(studies, "exam.zip")
     add_dicomdir(studies / "disc", sorted(studies.rglob("LUS*.dcm"))[:3])
     files = list(walk([str(studies)], str(whole)))
+    return (f"{len(files)} files made ({', '.join(f'{number} {kind}' for kind, number in made.items())}, and a zip and "
+            f"a DICOMDIR with files of theirs), {sum(file.size_bytes for file in files) / 1e6:.1f} MB.")
+
+
+def _timed(studies: Path, whole: Path) -> dict[int, Ran]:
+    """Runs by one process and by two; the archive of the latter stays in `whole`."""
     timed = {}
     for processes in (1, 2):
         shutil.rmtree(whole, ignore_errors=True)
         timed[processes] = run("archive", str(studies), "-o", str(whole), *QUALITY, "-j", str(processes), "--json")
-    summary = json.loads(timed[2].out)
-    by_workers = {}
+    return timed
+
+
+def _timed_in_clusters(studies: Path, shared: Path) -> dict[int, Ran]:
+    """Runs by clusters of one worker and of two."""
+    timed = {}
     for workers in (1, 2):
         shutil.rmtree(shared, ignore_errors=True)
         with cluster(workers) as address:
-            by_workers[workers] = run("archive", str(studies), "-o", str(shared), *QUALITY, "--scheduler", address)
+            timed[workers] = run("archive", str(studies), "-o", str(shared), *QUALITY, "--scheduler", address)
+    return timed
+
+
+def _times(timed: dict[int, Ran], in_clusters: dict[int, Ran]) -> list[str]:
+    """Rows of the report: seconds, and what the second process or worker gave."""
+    gain, gain_in_cluster = (each[1].seconds / each[2].seconds for each in (timed, in_clusters))
+    return [f"| archived by 1 process | {timed[1].seconds:.1f} s |",
+            f"| archived by 2 processes | {timed[2].seconds:.1f} s, {gain:.2f} times as fast |",
+            f"| archived by 1 worker of a Dask cluster on this machine | {in_clusters[1].seconds:.1f} s |",
+            f"| archived by 2 workers | {in_clusters[2].seconds:.1f} s, {gain_in_cluster:.2f} times as fast |"]
+
+
+def _harm(studies: Path, whole: Path, harmed: Path, kills: int, usual_seconds: float, seed: int) -> list[str]:
+    """Archive, killed `kills` times and started again: rows of the report, beside the archive that was left alone."""
     make_archive(str(harmed), None)
     shutil.copyfile(whole / "archive.json", harmed / "archive.json")  # its id salts ids: equal archives need the same
     shutil.copyfile(whole / "objects" / "archive.json", harmed / "objects" / "archive.json")
     draw, killed = random.Random(seed), 0
-    while killed < kills and run_killed(harmed, draw.uniform(0, 1.2 * timed[2].seconds / kills), "archive",
-                                        str(studies), "-o", str(harmed), "-j", "2"):
+    while killed < kills and run_killed(harmed, draw.uniform(0, 1.2 * usual_seconds / kills), "archive", str(studies),
+                                        "-o", str(harmed), "-j", "2"):
         killed += 1
-    last = run("archive", str(studies), "-o", str(harmed), "-j", "2", "--json")
-    again = json.loads(last.out)
-    checked = run("archive", "verify", str(harmed), "-j", "2", "--json")
-    findings = json.loads(checked.out)
-    back = run("archive", "restore", str(harmed), "--all", "-o", str(restored), "-j", "2", "--json")
+    last = json.loads(run("archive", str(studies), "-o", str(harmed), "-j", "2", "--json").out)
+    same, count = objects_of(harmed) == objects_of(whole), len(objects_of(whole))
+    return [f"| killed (SIGKILL at random moments) and started again | {killed} times |",
+            f"| then, the last run | {last['files']} files, {last['skipped']} there already, {last['new']} new |",
+            f"| objects equal to those of the run that was not killed | {'yes, all' if same else 'NO'} ({count}) |"]
+
+
+def _check(studies: Path, harmed: Path, restored: Path) -> list[str]:
+    """Verify, restore and compare with the sources: rows of the report."""
+    found = json.loads(run("archive", "verify", str(harmed), "-j", "2", "--json").out)
+    back = json.loads(run("archive", "restore", str(harmed), "--all", "-o", str(restored), "-j", "2", "--json").out)
     exact, clips, wrong = compare(studies, harmed, restored)
-    same = objects_of(harmed) == objects_of(whole)
-    return [
-        f"{len(files)} files made ({', '.join(f'{number} {kind}' for kind, number in made.items())}, and a zip and a "
-        f"DICOMDIR with files of theirs), {sum(file.size_bytes for file in files) / 1e6:.1f} MB.", "",
-        "| what | result |", "| --- | --- |",
-        f"| archived by 1 process | {timed[1].seconds:.1f} s |",
-        f"| archived by 2 processes | {timed[2].seconds:.1f} s, {timed[1].seconds / timed[2].seconds:.2f} times as "
-        "fast |",
-        f"| archived by 1 worker of a Dask cluster on this machine | {by_workers[1].seconds:.1f} s |",
-        f"| archived by 2 workers | {by_workers[2].seconds:.1f} s, "
-        f"{by_workers[1].seconds / by_workers[2].seconds:.2f} times as fast |",
-        f"| files by kind | {', '.join(f'{number} {kind}' for kind, number in summary['kinds'].items())} |",
-        f"| not archived | {len([each for each in summary['failed'] if not each['kept']])} |",
-        f"| killed (SIGKILL at random moments) and started again | {killed} times |",
-        f"| then, the last run | {again['files']} files, {again['skipped']} there already, {again['new']} new |",
-        f"| objects equal to those of the run that was not killed | {'yes, all' if same else 'NO'} "
-        f"({len(objects_of(whole))}) |",
-        f"| verified | {findings['decoded']} of {findings['files']} files read and decoded, "
-        f"{len(findings['problems'])} problems, {findings['loose_objects']} loose objects |",
-        f"| restored | {json.loads(back.out)['written']} files, {len(json.loads(back.out)['failed'])} failed |",
-        f"| compared with their sources | {exact} byte for byte, {clips} clips within 0.01 dB of their PSNR, "
-        f"{len(wrong)} wrong |",
-    ]
+    return [f"| verified | {found['decoded']} of {found['files']} files read and decoded, {len(found['problems'])} "
+            f"problems, {found['loose_objects']} loose objects |",
+            f"| restored | {back['written']} files, {len(back['failed'])} failed |",
+            f"| compared with their sources | {exact} byte for byte, {clips} clips within 0.01 dB of their PSNR, "
+            f"{len(wrong)} wrong |"]
 
 
 def synthetic(folder: Path, count: int) -> list[str]:
