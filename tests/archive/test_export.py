@@ -161,7 +161,7 @@ def test_monai_reader_alone(files: list[Path]) -> None:
     assert coeffs.shape[0] == 8
 
 
-@pytest.mark.filterwarnings("default")  # those of MONAI's own
+@pytest.mark.filterwarnings("ignore")  # those of MONAI's own
 def test_monai_load_image(files: list[Path]) -> None:
     monai = pytest.importorskip("monai.transforms", reason="MONAI is not installed")
     from lrmcodec.archive.monai_reader import LrmReader
