@@ -66,7 +66,7 @@ class WaveletDecoder(SpatialDecoder):
         return pictures
 
     def refiner(self, q: float) -> Refinement | None:
-        """What is added to decoded pictures, which the choice of integers allows for; None where nothing is."""
+        """What `finish` adds to decoded pictures, which the choice of integers allows for; None where nothing is."""
         return None
 
     def code(self, fitted: FittedSegment, rank: int, q: float, *, final: bool = True) -> Components:
@@ -77,8 +77,8 @@ class WaveletDecoder(SpatialDecoder):
         assert fitted.basis is not None
         step = pixel_step(q)
         sources = (np.asarray(picture, np.float64) / step for picture in (fitted.latent, *fitted.basis[:rank]))
-        data, coded = encode_pictures(sources, q, self.model, weight, self.refiner(q))
-        latent, basis = _pictures(self.finish(iter(coded), q), rank, step)
+        data, shown = encode_pictures(sources, q, self.model, weight, self.refiner(q))
+        latent, basis = _pictures(iter(shown), rank, step)
         coeffs = code_refitted(fitted.frames, latent, basis, decode_norms(data, rank) * step, q, len(data),
                                thorough=True)
         return {Component.WAVELETS: data, **coeffs}

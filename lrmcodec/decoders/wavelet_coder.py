@@ -180,27 +180,29 @@ def encode_pictures(pictures: Iterable[Array], q: float, model: PictureModel, we
     -------
     bytes
     ndarray, (n, H, W)
-        The pictures as `decode_pictures` will give them.
+        The pictures as `decode_pictures` will give them, with what the refiner adds.
     """
-    tape, earlier, coded = BinaryTape(), Earlier(), []
+    tape, earlier, exponents, shown = BinaryTape(), Earlier(), [], []
     for picture in pictures:
         attempt = partial(_attempt, q=q, model=model, weight=weight, before=earlier)
         found = attempt(picture) if refiner is None else _better(attempt, picture, refiner, weight)
         found.tape.play(tape)
         earlier = found.earlier
-        coded.append(found.restored)
+        exponents.append(norm_exponent(found.restored))
+        shown.append(found.restored + found.added)
     coder = BinaryEncoder()
-    code_norms(coder, len(coded) - 1, [norm_exponent(picture) for picture in coded[1:]])
+    code_norms(coder, len(shown) - 1, exponents[1:])
     tape.play(coder)
-    return coder.finish(), np.array(coded)
+    return coder.finish(), np.array(shown)
 
 
 class _Attempt(NamedTuple):
-    """A picture coded: its decisions, what a reader makes of them, and all pictures so far."""
+    """A picture coded: its decisions, what a reader makes of them and adds, and all pictures so far."""
 
     tape: BinaryTape
     restored: Array
     earlier: Earlier
+    added: Array | float = 0.0
 
 
 def _attempt(target: Array, q: float, model: PictureModel, weight: float, before: Earlier) -> _Attempt:
@@ -211,12 +213,14 @@ def _attempt(target: Array, q: float, model: PictureModel, weight: float, before
 
 def _better(attempt: Callable[[Array], _Attempt], picture: Array, refiner: Refinement, weight: float) -> _Attempt:
     """The better of two: of the picture, and of the picture without what a reader adds to the first."""
-    first = attempt(picture)
-    added = refiner.added(first.restored)
-    second = attempt(picture - added)
-    costs = [float(np.sum((picture - each.restored - more)**2)) + weight * each.tape.cost_bits
-             for each, more in ((first, added), (second, refiner.added(second.restored)))]
-    best = second if costs[1] < costs[0] else first
+    def refined(found: _Attempt) -> _Attempt:
+        return found._replace(added=refiner.added(found.restored))
+
+    def cost(found: _Attempt) -> float:
+        return float(np.sum((picture - found.restored - found.added)**2)) + weight * found.tape.cost_bits
+
+    first = refined(attempt(picture))
+    best = min(first, refined(attempt(picture - first.added)), key=cost)
     refiner.take(best.restored)
     return best
 

@@ -134,6 +134,7 @@ def test_memory_does_not_grow_with_the_clip_up_to_the_report(tmp_path: Path, mon
     monkeypatch.setattr(wavelet, "MAX_VALUES", most_values)
     monkeypatch.setattr(codec, "SEGMENT_FRAMES", 60)
     monkeypatch.setattr(reader, "MAX_FRAMES_BYTES", 1 << 16)
+    monkeypatch.setattr(reader, "KEPT_VALUES", 0)
     monkeypatch.setattr(metrics, "SSIM_BLOCK_FRAMES", 8)
     for module in (levels, spatial):
         monkeypatch.setattr(module, "BLOCK_VALUES", 1 << 15)

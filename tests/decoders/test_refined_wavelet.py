@@ -143,9 +143,10 @@ def test_the_choice_of_integers_allows_for_what_will_be_added(q: float) -> None:
 
     def cost(count: int, *, refined_too: bool) -> float:
         refiner = DECODER.refiner(q) if refined_too else None
-        data, coded = encode_pictures(pictures[:count], q, DECODER.model, weight, refiner)
-        assert [*decode_pictures(data, SIZE, count - 1, q, DECODER.model)][-1].tolist() == coded[-1].tolist()
-        shown = np.array(list(refined(iter(coded), q, DECODER.net)))
+        data, told = encode_pictures(pictures[:count], q, DECODER.model, weight, refiner)
+        decoded = list(decode_pictures(data, SIZE, count - 1, q, DECODER.model))
+        shown = np.array(list(refined(iter(decoded), q, DECODER.net)))
+        assert np.array_equal(told, shown if refined_too else decoded)
         return float(np.sum((pictures[:count] - shown)**2)) + weight * 8 * len(data)
 
     assert cost(1, refined_too=True) <= cost(1, refined_too=False) + 8 * weight
