@@ -76,9 +76,17 @@ def _pool(function: Callable[[str, Item], Result], place: str, todo: Iterator[It
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start)
     flying: dict[Future[Result], Item] = {}
     suspects: list[Item] = []
+
+    def hand_out(count: int) -> None:
+        for item in itertools.islice(todo, count):
+            try:
+                flying[pool.submit(function, place, item)] = item
+            except BrokenProcessPool:  # a process died since; the item is in nobody's hands but ours
+                suspects.append(item)
+                break
+
     try:
-        for item in itertools.islice(todo, AHEAD * processes):
-            flying[pool.submit(function, place, item)] = item
+        hand_out(AHEAD * processes)
         while flying:
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
                 item = flying.pop(future)
@@ -89,10 +97,8 @@ def _pool(function: Callable[[str, Item], Result], place: str, todo: Iterator[It
                     continue
                 yield item, outcome
                 if not suspects:
-                    flying |= {pool.submit(function, place, item): item for item in itertools.islice(todo, 1)}
+                    hand_out(1)
         pool.shutdown()
-    except BrokenProcessPool:  # while handing out
-        suspects += flying.values()
     finally:
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()  # only those that an interrupt left at work

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import odd_work
 import pytest
 
+from lrmcodec.archive import workers
 from lrmcodec.archive.workers import Lost, Workers, closing
 from lrmcodec.formats.errors import OutputError
 
@@ -37,6 +42,25 @@ def test_a_process_that_dies_loses_only_its_item(tmp_path: Path) -> None:
     assert "died" in dead.reason
     assert faulty == Lost("ValueError in the program")
     assert all(result == item * item for item, result in found.items())
+
+
+@pytest.mark.parametrize("breaks_at", [1, 3, 5, 8])
+def test_an_item_handed_to_a_pool_that_just_broke_is_done(breaks_at: int, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = itertools.count(1)
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, count: int, *_: object) -> None:
+            super().__init__(count)
+
+        def submit(self, *work: Any, **options: Any) -> Any:
+            if next(calls) == breaks_at:
+                raise BrokenProcessPool
+            return super().submit(*work, **options)
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    found = dict(Workers(2).map(odd_work.work, str(tmp_path), range(8)))
+    assert found == {item: item * item for item in range(8)}
 
 
 def test_what_concerns_all_ends_the_work(tmp_path: Path) -> None:
