@@ -86,12 +86,16 @@ def rate_distortion(rows: Sequence[Row]) -> Figure:
 def rate_distortion_of_sets(sets: dict[str, Sequence[Row]]) -> Figure:
     """Mean PSNR over the honest ratio, and SSIM3D below, one column a set of clips.
 
-    Codecs of stills, other settings of AV1, and codecs that not every clip of a set met are left out.
+    Codecs of stills, other settings of AV1, codecs that not every clip of a set met, and packs that were not tried on
+    every set are left out.
     """
     figure, axes = _figure(len(sets), 12, 6.6, 2)
-    for index, (title, rows) in enumerate(sets.items()):
+    whole = {title: _of_all_clips(rows) for title, rows in sets.items()}
+    everywhere = set.intersection(*(set(codecs(rows)) for rows in whole.values()))
+    for index, (title, rows) in enumerate(whole.items()):
         upper, lower = axes[index], axes[len(sets) + index]
-        moving = [row for row in _of_all_clips(rows) if row.codec not in NOT_SHOWN and (row.ratio or 0) > LEAST_RATIO]
+        moving = [row for row in rows if (row.codec in everywhere or not row.is_ours)
+                  and row.codec not in NOT_SHOWN and (row.ratio or 0) > LEAST_RATIO]
         draw_curves(upper, moving, "psnr_db")
         draw_curves(lower, moving, "ssim3d")
         upper.set_title(title, fontsize=10)
@@ -111,9 +115,8 @@ def _of_all_clips(rows: Sequence[Row]) -> list[Row]:
 
 def draw_curves(panel: Axes, rows: Sequence[Row], metric: Metric) -> None:
     """Mean curve of every codec in one panel; marks where a ratio was asked for."""
-    names = codecs(rows)
-    ours = [name for name in names if any(row.codec == name and row.is_ours for row in rows)]
-    for name in names:
+    ours = sorted({row.codec for row in rows if row.is_ours}, key=lambda name: (name_of(name) != "lrmcodec", name))
+    for name in [*ours, *(name for name in codecs(rows) if name not in ours)]:
         means = mean_curve(rows, name, metric, RATIOS.tolist())
         if np.isfinite(means).any():
             panel.plot(RATIOS, means, label=name_of(name), **_style(name, ours))
